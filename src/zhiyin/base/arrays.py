@@ -1,0 +1,78 @@
+"""Arrays with names: the dtypes used everywhere, and lists of unequal length laid flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+AnyArray = NDArray[Any]
+
+
+def offsets_of(lengths: AnyArray) -> Int64:
+    """Lengths (n,) -> offsets (n + 1,), starting at 0."""
+    out = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=out[1:])
+    return out
+
+
+def row_of_flat(offsets: Int64) -> Int64:
+    """For each flat position the number of the list it lies in: (n_flat,)."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+
+
+def flat_positions(offsets: Int64, rows: AnyArray) -> tuple[Int64, Int64]:
+    """Positions of the given lists one after another, and the offsets of that new order."""
+    lengths = np.diff(offsets)[rows]
+    new = offsets_of(lengths)
+    start = np.repeat(offsets[:-1][rows] - new[:-1], lengths)
+    return start + np.arange(new[-1], dtype=np.int64), new
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """n integer lists laid flat: list i is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    offsets: Int64  # (n + 1,)
+    values: Int32  # (n_flat,)
+
+    @classmethod
+    def of(cls, lists: Iterable[Sequence[int] | AnyArray]) -> Ragged:
+        rows = [np.asarray(row, dtype=np.int32) for row in lists]
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        values = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+        return cls(offsets_of(lengths), values.astype(np.int32, copy=False))
+
+    @classmethod
+    def empty(cls, n: int) -> Ragged:
+        return cls(np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> Int32:
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        i %= len(self)
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> Int64:
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> Int64:
+        """List number of every flat value."""
+        return row_of_flat(self.offsets)
+
+    def take(self, rows: AnyArray) -> Ragged:
+        positions, offsets = flat_positions(self.offsets, rows)
+        return Ragged(offsets, self.values[positions])

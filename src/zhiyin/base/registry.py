@@ -1,0 +1,35 @@
+"""Explicit lists of what exists, by name; other packages join through entry points."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from zhiyin.base.errors import UnknownNameError, nearest
+
+
+class Registry:
+    """Names to ``"module:attribute"``, imported at first use so that a listing costs nothing."""
+
+    def __init__(self, what: str, group: str, entries: dict[str, str]) -> None:
+        self.what = what
+        self.group = group
+        self._entries = dict(entries)
+
+    def names(self) -> list[str]:
+        """Own names first, in their order, then those of installed plug-ins."""
+        return list(self._entries) + [p.name for p in self._plugins() if p.name not in self._entries]
+
+    def get(self, name: str) -> Any:
+        """The object behind a name; raises ``UnknownNameError`` with the nearest one."""
+        if name in self._entries:
+            module, _, attribute = self._entries[name].partition(":")
+            return getattr(import_module(module), attribute)
+        for plugin in self._plugins():
+            if plugin.name == name:
+                return plugin.load()
+        raise UnknownNameError(f"no {self.what} is named '{name}'", nearest(name, self.names()))
+
+    def _plugins(self) -> list[Any]:
+        return list(entry_points(group=self.group))

@@ -1,0 +1,82 @@
+"""The items: ids, columns, vectors. Row numbers are given once and never reused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+
+from zhiyin.base.arrays import AnyArray, Bool, Float32
+from zhiyin.base.errors import DataError
+from zhiyin.data.vocab import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One vector per catalogue row and the fingerprint of what made them (zero row = none)."""
+
+    matrix: Float32  # (n_items, dim), unit rows or zero rows
+    fingerprint: str
+
+    @property
+    def dim(self) -> int:
+        return int(self.matrix.shape[1])
+
+    @property
+    def present(self) -> Bool:
+        """Rows that have a vector: (n_items,)."""
+        return np.asarray(np.abs(self.matrix).sum(axis=1) > 0)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Items by row number ``item_ix``; append-only; a delete is a mask (``available``).
+
+    ``table`` holds the item columns as in the manifest, row i = item_ix i.
+    ``title_column`` names the column people read; ``vectors["text"]`` is filled by the text room
+    before ``fit``: models never call encoders.
+    """
+
+    items: Vocabulary
+    table: pl.DataFrame
+    title_column: str | None = None
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    available: Bool | None = None  # (n_items,), None = all
+
+    def __post_init__(self) -> None:
+        if self.table.height != len(self.items):
+            raise DataError(f"catalogue has {len(self.items)} ids but {self.table.height} rows")
+        for name, vectors in self.vectors.items():
+            if len(vectors.matrix) != len(self.items):
+                raise DataError(f"vectors '{name}' have {len(vectors.matrix)} rows for {len(self.items)} items")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def titles(self, ix: AnyArray) -> list[str]:
+        """What people read for each row number: the title, or the id where it is empty."""
+        ids = self.items.names(ix)
+        if self.title_column is None:
+            return ids
+        texts = self.table[self.title_column][np.asarray(ix, dtype=np.int64)].to_list()
+        return [str(t) if t else i for t, i in zip(texts, ids, strict=True)]
+
+    def with_vectors(self, name: str, vectors: Vectors) -> Catalog:
+        return replace(self, vectors={**self.vectors, name: vectors})
+
+    def with_rows(self, ids: list[str], table: pl.DataFrame) -> Catalog:
+        """Append items. Known ids raise; vectors of the new rows are zero until encoded."""
+        known = [i for i in ids if self.items.find(i) >= 0]
+        if known:
+            raise DataError(f"item '{known[0]}' is already in the catalogue", "Give new items new ids.")
+        if len(set(ids)) != len(ids):
+            raise DataError("the new items contain the same id twice", "Keep one row per item.")
+        aligned = table.select([c for c in table.columns if c in self.table.columns])
+        merged = pl.concat([self.table, aligned.cast({c: self.table.schema[c] for c in aligned.columns})], how="diagonal")
+        grown = {
+            name: Vectors(np.vstack([v.matrix, np.zeros((len(ids), v.dim), np.float32)]), v.fingerprint) for name, v in self.vectors.items()
+        }
+        available = None if self.available is None else np.concatenate([self.available, np.ones(len(ids), np.bool_)])
+        return replace(self, items=self.items.extended(ids), table=merged, vectors=grown, available=available)
