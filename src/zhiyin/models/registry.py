@@ -1,0 +1,39 @@
+"""Every retriever by name. Listing costs nothing; a model's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhiyin.base.errors import ConfigError
+from zhiyin.base.registry import Registry
+from zhiyin.models.roles import ModelSpec
+
+RETRIEVERS = Registry(
+    "model",
+    "zhiyin.retrievers",
+    {
+        "popular": "zhiyin.models.retrieve.popular:PopularSpec",
+        "buy-again": "zhiyin.models.retrieve.buy_again:BuyAgainSpec",
+        "item-neighbours": "zhiyin.models.retrieve.neighbours:ItemNeighboursSpec",
+        "user-neighbours": "zhiyin.models.retrieve.neighbours:UserNeighboursSpec",
+        "transitions": "zhiyin.models.retrieve.transitions:TransitionsSpec",
+        "ease": "zhiyin.models.retrieve.ease:EaseSpec",
+        "factors": "zhiyin.models.retrieve.factors:FactorsSpec",
+        "content": "zhiyin.models.retrieve.content:ContentSpec",
+        "text-neighbours": "zhiyin.models.retrieve.text_neighbours:TextNeighboursSpec",
+        "text-ease": "zhiyin.models.retrieve.text_ease:TextEaseSpec",
+        "sequence": "zhiyin.models.retrieve.sequence:SequenceSpec",
+        "zhiyin": "zhiyin.models.retrieve.blend:BlendSpec",
+    },
+)
+
+
+def spec_of(values: Mapping[str, Any] | str, where: str = "") -> ModelSpec:
+    """``"ease"`` or ``{"kind": "ease", "l2": 100}`` -> the spec; unknown names get the nearest."""
+    given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
+    kind = given.pop("kind", None)
+    if not isinstance(kind, str):
+        raise ConfigError(f"a model needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(RETRIEVERS.names())}.")
+    spec_class: type[ModelSpec] = RETRIEVERS.get(kind)
+    return spec_class.parse(given, where or f"model '{kind}'")
