@@ -61,7 +61,8 @@ def ndcg_at(slates: Slates, truth: Truth, k: int = 10) -> Float64:
     best = np.lexsort((-gain, lists))
     place = np.arange(len(best)) - np.repeat(truth.items.offsets[:-1], truth.items.lengths)
     ideal = np.bincount(lists, weights=np.where(place < k, gain[best] / np.log2(place + 2.0), 0.0), minlength=len(truth))
-    return np.divide(dcg, ideal, out=np.full(len(truth), np.nan), where=ideal > 0)
+    out: Float64 = np.divide(dcg, ideal, out=np.full(len(truth), np.nan), where=ideal > 0)
+    return out
 
 
 def gains_of(slates: Slates, truth: Truth) -> Float64:
