@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Float64, Ragged, flat_positions
+from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64, Ragged, flat_positions, offsets_of
+from zhiyin.base.errors import DataError
 from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 
@@ -46,34 +48,78 @@ class Holdout:
         return Holdout(self.requests.take(rows), self.truth.take(rows))
 
 
-def ndcg_at(slates: Slates, truth: Truth, k: int = 10) -> Float64:
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Where the relevant items of n requests stand in their lists; all that rank metrics need.
+
+    Only the hits are kept, in list order, so a metric costs time in hits, not in list rows.
+    Answers with gain 0 are not relevant.
+    """
+
+    row: Int64  # (n_hits,) request of each hit, ascending
+    rank: Int64  # (n_hits,) place in its list, 0 = first
+    gain: Float64  # (n_hits,)
+    n_relevant: Int64  # (n,) how many answers a perfect list would hold
+    lengths: Int64  # (n,) how many items were given
+    truth: Truth  # relevant answers only
+
+    def __len__(self) -> int:
+        return len(self.n_relevant)
+
+    @cached_property
+    def ideal(self) -> tuple[Float64, Int64] | None:
+        """Graded gains of all answers, best first within each request, and their places; None = all 1."""
+        if self.truth.gain is None:
+            return None
+        items = self.truth.items
+        order = np.lexsort((-self.truth.gain, items.rows))
+        return self.truth.gain[order].astype(np.float64), np.arange(len(order)) - np.repeat(items.offsets[:-1], items.lengths)
+
+
+def hits_of(slates: Slates, truth: Truth) -> Hits:
+    """Match lists with answers, once for all metrics."""
+    if len(slates) != len(truth):
+        raise DataError(f"{len(slates)} lists cannot be measured against {len(truth)} answers", "Give one list per request.")
+    if truth.gain is not None and bool((truth.gain <= 0).any()):
+        kept = truth.gain > 0
+        offsets = offsets_of(np.bincount(truth.items.rows[kept], minlength=len(truth)))
+        truth = Truth(Ragged(offsets, truth.items.values[kept]), truth.gain[kept])
+    at = _answer_at(slates, truth.items)
+    found = np.flatnonzero(at >= 0)
+    row = np.searchsorted(slates.offsets, found, side="right") - 1
+    gain = np.ones(len(found)) if truth.gain is None else truth.gain[at[found]].astype(np.float64)
+    return Hits(row, found - slates.offsets[row], gain, truth.items.lengths, slates.lengths, truth)
+
+
+def _answer_at(slates: Slates, answers: Ragged) -> Int64:
+    """For every flat slate row the flat position of the equal answer, -1 where there is none: (n_flat,)."""
+    if not len(answers.values) or not len(slates.item_ix):
+        return np.full(len(slates.item_ix), -1, np.int64)
+    width = int(max(answers.values.max(), slates.item_ix.max())) + 1
+    wanted = answers.rows * width + answers.values
+    order = np.argsort(wanted, kind="stable")  # nearly sorted already: answers lie request by request
+    given = slates.items.rows * width + slates.item_ix
+    at = order[np.minimum(np.searchsorted(wanted, given, sorter=order), len(wanted) - 1)]
+    return np.where(wanted[at] == given, at, -1)
+
+
+def ndcg_of(hits: Hits, k: int) -> Float64:
     """Normalised discounted cumulative gain of the first k: (n,), NaN where nothing is relevant.
 
-    DCG = sum of gain / log2(rank + 1); ideal = the same of the best possible order. It lives here
-    because models stop early on it; ``evaluate`` offers this very function under the name ndcg.
+    DCG = sum of gain / log2(rank + 1), ranks from 1; ideal = the same of the best possible order.
     """
-    top = slates.top(k)
-    gain = np.ones(len(truth.items.values)) if truth.gain is None else truth.gain.astype(np.float64)
-    rank = np.arange(len(top.item_ix)) - np.repeat(top.offsets[:-1], top.lengths)
-    found = gains_of(top, truth)
-    dcg = np.bincount(top.items.rows, weights=found / np.log2(rank + 2.0), minlength=len(truth))
-    lists = truth.items.rows
-    best = np.lexsort((-gain, lists))
-    place = np.arange(len(best)) - np.repeat(truth.items.offsets[:-1], truth.items.lengths)
-    ideal = np.bincount(lists, weights=np.where(place < k, gain[best] / np.log2(place + 2.0), 0.0), minlength=len(truth))
-    out: Float64 = np.divide(dcg, ideal, out=np.full(len(truth), np.nan), where=ideal > 0)
+    n = len(hits)
+    top = hits.rank < k
+    dcg = np.bincount(hits.row[top], weights=hits.gain[top] / np.log2(hits.rank[top] + 2.0), minlength=n)
+    if hits.ideal is None:
+        best = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(k) + 2.0))])[np.minimum(hits.n_relevant, k)]
+    else:
+        gain, place = hits.ideal
+        best = np.bincount(hits.truth.items.rows, weights=np.where(place < k, gain / np.log2(place + 2.0), 0.0), minlength=n)
+    out: Float64 = np.divide(dcg, best, out=np.full(n, np.nan), where=best > 0)
     return out
 
 
-def gains_of(slates: Slates, truth: Truth) -> Float64:
-    """The gain of every flat slate row, 0 where the item is not relevant: (n_flat,)."""
-    if not len(truth.items.values) or not len(slates.item_ix):
-        return np.zeros(len(slates.item_ix))
-    width = int(max(truth.items.values.max(), slates.item_ix.max())) + 1
-    wanted = truth.items.rows * width + truth.items.values
-    order = np.argsort(wanted)
-    given = slates.items.rows * width + slates.item_ix
-    at = np.minimum(np.searchsorted(wanted[order], given), len(wanted) - 1)
-    hit = wanted[order][at] == given
-    gain = np.ones(len(wanted)) if truth.gain is None else truth.gain.astype(np.float64)
-    return np.where(hit, gain[order][at], 0.0)
+def ndcg_at(slates: Slates, truth: Truth, k: int = 10) -> Float64:
+    """``ndcg_of`` straight from lists. It lives here because models stop early on it."""
+    return ndcg_of(hits_of(slates, truth), k)
