@@ -22,12 +22,17 @@ from zhiyin.data.truth import Holdout, Truth
 
 @dataclass(frozen=True)
 class Split:
-    """``note`` says what was done in one line; it stands in the header of every result."""
+    """``note`` says what was done in one line; it stands in the header of every result.
+
+    ``before_test`` is training and validation together: once the figures are taken, a model that is
+    to be served may learn from it and stop early on the test answers.
+    """
 
     train: Dataset
     validation: Holdout
     test: Holdout
     note: str
+    before_test: Dataset
 
 
 def excluded(history: Histories, repeat: Repeat, now_us: Int64) -> Ragged | None:
@@ -82,6 +87,7 @@ def last_n(data: Dataset, n: int, repeat: Repeat | None = None) -> Split:
         _holdout(train, data.take(in_validation), people, policy),
         _holdout(till_test, data.take(in_test), people, policy),
         f"{how} (futures overlap); repeat {policy}; {len(people):,} requests{tied}",
+        till_test,
     )
 
 
@@ -154,7 +160,7 @@ def global_time(data: Dataset, test_from_us: int, validation_from_us: int, repea
     people_valid, people_test = np.unique(middle.events.user_ix), np.unique(future.events.user_ix)
     test = _holdout(till_test, future, people_test, policy)
     validation = _holdout(train, middle, people_valid, policy)
-    return Split(train, validation, test, f"global time; repeat {policy}; {len(test):,} requests{_ties(data)}")
+    return Split(train, validation, test, f"global time; repeat {policy}; {len(test):,} requests{_ties(data)}", till_test)
 
 
 def time_shares(data: Dataset, test_share: float = 0.1, validation_share: float = 0.1, repeat: Repeat | None = None) -> Split:
@@ -193,5 +199,7 @@ def untimed_items(data: Dataset, share: float = 0.2, seed: int = 0, repeat: Repe
         people = np.unique(future.events.user_ix)
         return _holdout(past, future, people[known[people]], policy)
 
-    test = part(is_test, data.take(~is_test))
-    return Split(train, part(is_valid, train), test, f"UNTIMED seeded hold-out (seed {seed}); repeat {policy}; {len(test):,} requests")
+    before_test = data.take(~is_test)
+    test = part(is_test, before_test)
+    note = f"UNTIMED seeded hold-out (seed {seed}); repeat {policy}; {len(test):,} requests"
+    return Split(train, part(is_valid, train), test, note, before_test)

@@ -64,6 +64,8 @@ class ModelSpec(Spec):
 
     kind: ClassVar[str] = ""
     """The registered name: ``kind = "ease"`` in a TOML table selects the class."""
+    validates: ClassVar[bool] = False
+    """True where ``fit`` stops early or weighs by ``run.holdout``: such a fit needs events held out."""
 
     def described(self) -> dict[str, Any]:
         """JSON-able values with the kind, as stored in a model's manifest."""
