@@ -85,7 +85,7 @@ def test_what_cannot_be_shown_is_said() -> None:
         Page("t").json_data("a b", 1)
     with pytest.raises(ConfigError, match="'d' cannot name page data"):
         Page("t").json_data("d", 1).json_data("d", 2)
-    with pytest.raises(ConfigError, match="a page cannot be saved as 'x.pdf'"):
+    with pytest.raises(ConfigError, match=r"a page cannot be saved as 'x\.pdf'"):
         Page("t").save("x.pdf")
 
 

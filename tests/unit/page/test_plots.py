@@ -50,7 +50,7 @@ def test_ids_of_two_plots_in_a_page_do_not_clash() -> None:
 
 def test_bar_lengths_are_proportional_to_the_values() -> None:
     svg = plots.bars(["a", "b", "c"], [1.0, 2.0, 4.0]).svg()
-    blue = [line for line in re.findall(r'<path d="([^"]+)"[^>]*--c0', svg)]
+    blue = list(re.findall(r'<path d="([^"]+)"[^>]*--c0', svg))
     wide = []
     for path in blue:
         xs = [float(v) for v in re.findall(r"[ML] ([-\d.]+) ", path)]
