@@ -8,3 +8,8 @@ import time
 def now_us() -> int:
     """Microseconds since 1970 (UTC)."""
     return time.time_ns() // 1000
+
+
+def cpu_s() -> float:
+    """Processor seconds this process has used so far, all threads together."""
+    return time.process_time()

@@ -1,0 +1,196 @@
+"""Training of the sequence model: windows, batches, loss, validation. The only part that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as List
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64
+from zhiyin.base.digest import digest_arrays, digest_json
+from zhiyin.base.errors import FitError
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.run import Run
+from zhiyin.data.truth import Holdout, ndcg_at
+from zhiyin.models.retrieve.sequence import Sequence, SequenceSpec
+from zhiyin.nn.losses import full_softmax, gbce, sampled_softmax
+from zhiyin.nn.samplers import draw, popularity_log_q
+from zhiyin.nn.towers import HistoryTower, ItemTower
+from zhiyin.train.checkpoint import discard
+from zhiyin.train.loop import Settings, train
+
+FULL_SOFTMAX_ITEMS = 50_000
+VALIDATION_REQUESTS = 3_000
+"""Early stopping looks at no more: its error is then below .005 of NDCG, and it costs little."""
+
+
+def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
+    """Train and return the model with its best validated weights (the last ones without a holdout)."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    torch.manual_seed(run.seed)
+    liked = data.positive
+    windows = Windows.of(liked, spec.max_len)
+    if not len(windows.users):
+        raise FitError(f"no user of '{data.manifest.name}' has two events to learn an order from", "Use 'ease' or 'content'.")
+    net = Net(spec, liked)
+    holdout = None if run.holdout is None or not len(run.holdout) else _sample(run.holdout, run.seed)
+
+    def validate() -> float:
+        if holdout is None:
+            return 0.0
+        model = net.frozen(spec, data)
+        return float(np.nanmean(ndcg_at(model.retrieve(holdout.requests, 10), holdout.truth, 10)))
+
+    fingerprint = digest_json([spec.digest(), run.seed, digest_arrays(liked.events.user_ix, liked.events.item_ix, liked.events.time_us)])
+    train(
+        net,
+        lambda epoch: windows.batches(spec.batch_size, np.random.default_rng([run.seed, epoch])),
+        net.loss,
+        Settings(
+            epochs=spec.epochs,
+            learning_rate=spec.learning_rate,
+            l2=spec.l2,
+            patience=spec.patience,
+            validate_every=spec.validate_every,
+            seed=run.seed,
+            stage="sequence",
+        ),
+        validate=None if holdout is None else validate,
+        folder=run.folder,
+        fingerprint=fingerprint,
+        report=run.report,
+    )
+    if run.folder is not None:
+        discard(run.folder)
+    return net.frozen(spec, data)
+
+
+def _sample(holdout: Holdout, seed: int) -> Holdout:
+    """A fixed subset for early stopping."""
+    if len(holdout) <= VALIDATION_REQUESTS:
+        return holdout
+    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), VALIDATION_REQUESTS, replace=False)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Every user's liked items in order; an epoch cuts long ones at fresh places, so nothing is lost."""
+
+    items: Int32  # (n_events,) grouped by user, oldest first
+    offsets: Int64  # (n_users + 1,)
+    users: AnyArray  # those with two events or more
+    max_len: int
+
+    @classmethod
+    def of(cls, data: Dataset, max_len: int) -> Windows:
+        rows, offsets = data.by_user
+        return cls(data.events.item_ix[rows], offsets, np.flatnonzero(np.diff(offsets) >= 2), max_len)
+
+    def spans(self, rng: np.random.Generator) -> AnyArray:
+        """(n_windows, 2) start and end; neighbours share one event, so each event is a target once."""
+        width = self.max_len + 1
+        start, end = self.offsets[self.users], self.offsets[self.users + 1]
+        late = np.where(rng.random(len(start)) < 0.5, 0, rng.integers(0, max(self.max_len // 2, 1), len(start)))
+        end = np.where(end - start > width, end - late, end)
+        found = []
+        while len(start):
+            begin = np.maximum(start, end - width)
+            found.append(np.stack([begin, end], axis=1))
+            more = begin > start
+            start, end = start[more], begin[more] + 1
+        return np.concatenate(found)
+
+    def batches(self, size: int, rng: np.random.Generator) -> List[Tensor]:
+        """Windows of similar length together, padded with -1 at the end, in random order.
+
+        A batch holds about ``size`` windows of ``max_len`` or correspondingly more short ones.
+        """
+        spans = self.spans(rng)
+        lengths = spans[:, 1] - spans[:, 0]
+        order = np.argsort(lengths * rng.uniform(0.97, 1.03, len(lengths)), kind="stable")
+        out, start = [], 0
+        budget = size * min(self.max_len, float(lengths.mean()) * 1.2)
+        while start < len(order):
+            width = int(lengths[order[start : start + size]].max())
+            picked = order[start : start + max(1, int(budget // width))]
+            out.append(self._padded(spans[picked]))
+            start += len(picked)
+        return [out[i] for i in rng.permutation(len(out))]
+
+    def _padded(self, spans: AnyArray) -> Tensor:
+        lengths = spans[:, 1] - spans[:, 0]
+        steps = np.arange(lengths.max())
+        inside = steps < lengths[:, None]
+        table = self.items[np.where(inside, spans[:, :1] + steps, 0)].astype(np.int64)
+        return torch.from_numpy(np.where(inside, table, -1))
+
+
+class Net(nn.Module):
+    """Item towers and history tower; ``loss`` for a batch of windows, ``frozen`` as a numpy model."""
+
+    def __init__(self, spec: SequenceSpec, data: Dataset) -> None:
+        super().__init__()
+        self.spec = spec
+        vectors = data.catalog.vectors.get("text") if spec.text == "auto" else None
+        text = None if vectors is None else torch.from_numpy(vectors.matrix)
+        self.seen = ItemTower(n_items=data.n_items, dim=spec.dim, text=text, id_dropout=spec.id_dropout)
+        own = ItemTower(n_items=data.n_items, dim=spec.dim, text=text, id_dropout=spec.id_dropout)
+        self.next = self.seen if spec.shared_items else own
+        self.tower = HistoryTower(
+            dim=spec.dim,
+            layers=spec.layers,
+            heads=spec.heads,
+            max_len=spec.max_len,
+            hidden=spec.dim * spec.hidden_ratio,
+            dropout=spec.dropout,
+        )
+        if spec.score == "bilinear":
+            self.bilinear = nn.Parameter(torch.eye(spec.dim))
+        if spec.score == "cosine":
+            self.log_temperature = nn.Parameter(torch.tensor(2.5))
+        self.counts = torch.from_numpy(data.item_counts.astype(np.float32))
+        full = spec.loss == "full" or (spec.loss == "auto" and data.n_items <= FULL_SOFTMAX_ITEMS)
+        self.kind = "full" if full else ("gbce" if spec.loss == "gbce" else "sampled")
+        self.log_q = popularity_log_q(self.counts, 0.0 if self.kind == "gbce" else 0.75, spec.n_negatives)
+
+    def loss(self, batch: Tensor) -> tuple[Tensor, int]:
+        """Mean loss over all next events of a batch (n, time) of item numbers, -1 = padding."""
+        inputs, targets = batch[:, :-1], batch[:, 1:]
+        real = targets >= 0
+        seen = self.seen()
+        state = self.tower(F.embedding(inputs.clamp(min=0), seen))[real]
+        table = seen if self.next is self.seen else self.next()
+        if self.spec.score == "bilinear":
+            state = state @ self.bilinear.T
+        if self.spec.score == "cosine":
+            state, table = F.normalize(state, dim=1) * self.log_temperature.exp(), F.normalize(table, dim=1)
+        wanted = targets[real]
+        if self.kind == "full":
+            return full_softmax(state, table, wanted), len(wanted)
+        negatives = draw(self.log_q, self.spec.n_negatives)
+        if self.kind == "gbce":
+            return gbce(state, table, wanted, negatives), len(wanted)
+        return sampled_softmax(state, table, wanted, negatives, self.log_q), len(wanted)
+
+    def frozen(self, spec: SequenceSpec, data: Dataset) -> Sequence:
+        """The same function as plain arrays."""
+        weights: dict[str, Float32] = {"trained": (self.counts.numpy() > 0).astype(np.float32)}
+        for name, tensor in self.tower.state_dict().items():
+            weights[name] = tensor.numpy().copy()
+        for name, tower in (("seen", self.seen), ("next", self.next)):
+            if name == "next" and spec.shared_items:
+                continue
+            weights[f"{name}.embedding"] = tower.embedding.detach().numpy().copy()
+            if tower.text is not None:
+                weights[f"{name}.adapter"] = tower.adapter.weight.detach().numpy().copy()
+                weights[f"{name}.gate"] = tower.gate.detach().numpy().copy()
+        if spec.score == "bilinear":
+            weights["bilinear"] = self.bilinear.detach().numpy().copy()
+        if spec.score == "cosine":
+            weights["temperature"] = np.array([self.log_temperature.exp().item()], np.float32)
+        return Sequence(spec, data.catalog, weights)

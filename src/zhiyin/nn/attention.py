@@ -1,0 +1,51 @@
+"""One causal Transformer block over events, newest last."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CausalBlock(nn.Module):
+    """Pre-norm attention and feed-forward on (batch, time, dim); position i sees positions 0..i.
+
+    Order enters twice, both relative, so any window of a history means the same: a learned bias per
+    head and distance (0 .. max_len - 1) on the attention logits, and a learned share of the previous
+    position mixed into the attention input ("shift": a bigram memory). Padding must be at the end,
+    where causality already hides it.
+    """
+
+    def __init__(self, *, dim: int, heads: int, max_len: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.norm_attention = nn.LayerNorm(dim)
+        self.shift = nn.Parameter(torch.zeros(dim))
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.distance_bias = nn.Parameter(torch.zeros(heads, max_len))
+        self.out = nn.Linear(dim, dim)
+        self.norm_forward = nn.LayerNorm(dim)
+        self.forward_in = nn.Linear(dim, hidden)
+        self.forward_out = nn.Linear(hidden, dim)
+        for layer in (self.qkv, self.out, self.forward_in, self.forward_out):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, time, dim = x.shape
+        y = self.norm_attention(x)
+        y = y + self.shift * F.pad(y, (0, 0, 1, 0))[:, :-1]
+        q, k, v = self.qkv(y).view(batch, time, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(time).expand(batch, -1, -1, -1))
+        y = self.out(y.transpose(1, 2).reshape(batch, time, dim))
+        x = x + F.dropout(y, self.dropout, self.training)
+        y = F.relu(self.forward_in(self.norm_forward(x)))
+        y = self.forward_out(F.dropout(y, self.dropout, self.training))
+        return x + F.dropout(y, self.dropout, self.training)
+
+    def bias(self, time: int) -> Tensor:
+        """(1, heads, time, time): learned below and on the diagonal, -inf above it."""
+        steps = torch.arange(time)
+        distance = steps[:, None] - steps[None, :]
+        return self.distance_bias[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))[None]
