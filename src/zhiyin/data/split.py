@@ -7,50 +7,35 @@ test answers; validation events are in the test histories, because they have hap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Bool, Int64, Ragged, offsets_of
-from zhiyin.base.errors import ConfigError, DataError
-from zhiyin.base.units import US_PER_DAY
+from zhiyin.base.arrays import Bool
+from zhiyin.base.errors import ConfigError, DataError, UnknownNameError, nearest
+from zhiyin.data.cut import Split, cut_times, excluded, holdout_of, positions_from_end, ties_note
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import Repeat
-from zhiyin.data.truth import Holdout, Truth
+from zhiyin.data.split_cold import cold_items, cold_users
+from zhiyin.data.truth import Holdout
 
-
-@dataclass(frozen=True)
-class Split:
-    """``note`` says what was done in one line; it stands in the header of every result.
-
-    ``before_test`` is training and validation together: once the figures are taken, a model that is
-    to be served may learn from it and stop early on the test answers.
-    """
-
-    train: Dataset
-    validation: Holdout
-    test: Holdout
-    note: str
-    before_test: Dataset
-
-
-def excluded(history: Histories, repeat: Repeat, now_us: Int64) -> Ragged | None:
-    """What must not come back under the repeat policy, per request."""
-    if repeat.policy == "allow":
-        return None
-    if repeat.policy == "never" or repeat.days is None:
-        return history.items
-    young = history.time_us >= np.repeat(now_us, history.lengths) - int(repeat.days * US_PER_DAY)
-    return history.where(young).items
-
-
-def _positions_from_end(data: Dataset) -> tuple[Int64, Int64, Int64]:
-    """Rows grouped by user, the user of each, and its place counted from the newest (0)."""
-    rows, offsets = data.by_user
-    user = np.repeat(np.arange(data.n_users), np.diff(offsets))
-    from_end = np.repeat(offsets[1:], np.diff(offsets)) - 1 - np.arange(len(rows))
-    return rows, user, from_end
+__all__ = [
+    "SPLITS",
+    "Split",
+    "cold_items",
+    "cold_users",
+    "default_split",
+    "excluded",
+    "global_time",
+    "last_n",
+    "leave_one_out",
+    "rolling",
+    "split_by",
+    "splits_by",
+    "time_shares",
+    "untimed_items",
+]
 
 
 def leave_one_out(data: Dataset, repeat: Repeat | None = None) -> Split:
@@ -68,7 +53,7 @@ def last_n(data: Dataset, n: int, repeat: Repeat | None = None) -> Split:
         raise ConfigError(f"data set '{data.manifest.name}' has no order, so no last event", 'Use split = "untimed".')
     data = data.positive
     policy = repeat or data.manifest.repeat
-    rows, user, from_end = _positions_from_end(data)
+    rows, user, from_end = positions_from_end(data)
     counts = np.diff(data.by_user[1])
     enough = (counts >= 2 * n + 1)[user]
     if not bool(enough.any()):
@@ -80,67 +65,26 @@ def last_n(data: Dataset, n: int, repeat: Repeat | None = None) -> Split:
     train = data.take(~(in_test | in_validation))
     till_test = data.take(~in_test)
     people = np.unique(user[enough])
-    tied = _ties(data)
+    tied = ties_note(data)
+    test = holdout_of(till_test, data.take(in_test), people, policy)
     how = "leave-one-out" if n == 1 else f"last {n}"
     return Split(
         train,
-        _holdout(train, data.take(in_validation), people, policy),
-        _holdout(till_test, data.take(in_test), people, policy),
-        f"{how} (futures overlap); repeat {policy}; {len(people):,} requests{tied}",
+        holdout_of(train, data.take(in_validation), people, policy),
+        test,
+        f"{how} (futures overlap); repeat {policy}; {len(test):,} requests{tied}",
         till_test,
     )
 
 
-def _ties(data: Dataset) -> str:
-    """How many events share user and time with the one before: their order is that of the file."""
-    rows, user, _ = _positions_from_end(data)
-    time = data.events.time_us[rows]
-    n = int(((user[1:] == user[:-1]) & (time[1:] == time[:-1])).sum())
-    return f"; {n:,} events tied in time, kept in file order" if n else ""
-
-
-def _holdout(past: Dataset, future: Dataset, people: AnyArray, policy: Repeat) -> Holdout:
-    """One request per person, at the time of his first future event, answered by all of them."""
-    rows, offsets = future.by_user
-    first = rows[offsets[:-1][people]]
-    now = future.events.time_us[first]
-    history = past.history(people)
-    exclude = excluded(history, policy, now)
-    answers = _distinct(Ragged(offsets, future.events.item_ix[rows]).take(people), future.n_items)
-    if policy.policy != "allow":
-        answers = _without(answers, exclude, future.n_items)
-    kept = answers.lengths > 0
-    where, context = future.events.place_ix[first], _context_at(future, first)
-    requests = Requests.of(history, people, now, exclude=exclude, place_ix=where, context=context)
-    holdout = Holdout(requests, Truth(answers))
-    return holdout if bool(kept.all()) else holdout.take(np.flatnonzero(kept))
-
-
-def _context_at(data: Dataset, rows: AnyArray) -> dict[str, AnyArray]:
-    table = data.events.context
-    return {name: table[name].gather(rows).to_numpy() for name in table.columns}
-
-
-def _distinct(lists: Ragged, n_items: int) -> Ragged:
-    """Each item once per list, in order of first appearance."""
-    key = lists.rows * n_items + lists.values
-    _, first = np.unique(key, return_index=True)
-    first.sort()
-    return Ragged(offsets_of(np.bincount(lists.rows[first], minlength=len(lists))), lists.values[first])
-
-
-def _without(lists: Ragged, drop: Ragged | None, n_items: int) -> Ragged:
-    if drop is None:
-        return lists
-    gone: Bool = np.isin(lists.rows * n_items + lists.values, drop.rows * n_items + drop.values)
-    return Ragged(offsets_of(np.bincount(lists.rows[~gone], minlength=len(lists))), lists.values[~gone])
-
-
-def global_time(data: Dataset, test_from_us: int, validation_from_us: int, repeat: Repeat | None = None) -> Split:
-    """Train before one instant, validate until the next, test after it: nothing from the future.
+def global_time(
+    data: Dataset, test_from_us: int, validation_from_us: int, repeat: Repeat | None = None, until_us: int | None = None
+) -> Split:
+    """Train before one instant, validate until the next, test from then on: nothing from the future.
 
     One request per person active in the window, asked at his first event there; the answers are all
-    his positive events of the window.
+    his positive events of the window. An event at the very instant of a cut belongs to the later
+    part, so ties cannot straddle it. ``until_us`` ends the test window (exclusive).
     """
     if data.manifest.order != "time":
         raise ConfigError(
@@ -149,7 +93,7 @@ def global_time(data: Dataset, test_from_us: int, validation_from_us: int, repea
         )
     if validation_from_us >= test_from_us:
         raise ConfigError("validation must start before test", "Give an earlier validation time.")
-    data = data.positive
+    data = data.positive if until_us is None else data.positive.before(until_us)
     policy = repeat or data.manifest.repeat
     train, till_test = data.before(validation_from_us), data.before(test_from_us)
     middle = till_test.take(slice(len(train.events), len(till_test.events)))
@@ -158,19 +102,30 @@ def global_time(data: Dataset, test_from_us: int, validation_from_us: int, repea
         if not len(part.events):
             raise DataError(f"the {name} period has no events", "Move the cut times.")
     people_valid, people_test = np.unique(middle.events.user_ix), np.unique(future.events.user_ix)
-    test = _holdout(till_test, future, people_test, policy)
-    validation = _holdout(train, middle, people_valid, policy)
-    return Split(train, validation, test, f"global time; repeat {policy}; {len(test):,} requests{_ties(data)}", till_test)
+    test = holdout_of(till_test, future, people_test, policy)
+    validation = holdout_of(train, middle, people_valid, policy)
+    return Split(train, validation, test, f"global time; repeat {policy}; {len(test):,} requests{ties_note(data)}", till_test)
 
 
 def time_shares(data: Dataset, test_share: float = 0.1, validation_share: float = 0.1, repeat: Repeat | None = None) -> Split:
     """Global time with cuts where the newest shares of positive events begin."""
-    time = data.positive.events.time_us
-    n = len(time)
-    if n < 10:
-        raise DataError(f"{n} events are too few to cut by time")
-    cut_test, cut_valid = time[int(n * (1 - test_share))], time[int(n * (1 - test_share - validation_share))]
-    return global_time(data, int(cut_test), int(cut_valid), repeat)
+    cut_valid, cut_test = cut_times(data, test_share, validation_share)
+    return global_time(data, cut_test, cut_valid, repeat)
+
+
+def rolling(data: Dataset, n: int = 3, share: float = 0.1, repeat: Repeat | None = None) -> Iterator[Split]:
+    """n global time splits one after another, oldest first: does a result hold over time?
+
+    Each test window holds ``share`` of all positive events (give or take ties), each validation
+    window is the one before it; nothing after a window is seen. Train anew for each.
+    """
+    if n < 1 or share <= 0 or (n + 1) * share >= 1:
+        raise ConfigError(f"{n} rolling windows of {share:.0%} leave nothing to train on", "Ask for fewer or smaller windows.")
+    cuts = [cut_times(data, (n - at) * share, share) for at in range(n)]
+    ends = [test_from for _, test_from in cuts[1:]] + [None]
+    for at, ((validation_from, test_from), until) in enumerate(zip(cuts, ends, strict=True), start=1):
+        split = global_time(data, test_from, validation_from, repeat, until)
+        yield replace(split, note=f"rolling window {at} of {n}, {split.note}")
 
 
 def default_split(data: Dataset, repeat: Repeat | None = None) -> Split:
@@ -185,10 +140,15 @@ def default_split(data: Dataset, repeat: Repeat | None = None) -> Split:
 
 
 def untimed_items(data: Dataset, share: float = 0.2, seed: int = 0, repeat: Repeat | None = None) -> Split:
-    """For data without order only: a seeded share of each user's items is hidden, half to validate."""
+    """For data without order only: a seeded share of each user's items is hidden, half to validate.
+
+    Drawn per user and item, so that a repeated pair is never on both sides.
+    """
     data = data.positive
     policy = repeat or data.manifest.repeat
-    draw = np.random.default_rng(seed).random(len(data.events))
+    pair = data.events.user_ix.astype(np.int64) * data.n_items + data.events.item_ix
+    pairs, which = np.unique(pair, return_inverse=True)
+    draw = np.random.default_rng(seed).random(len(pairs))[which]
     is_test, is_valid = draw < share / 2, (draw >= share / 2) & (draw < share)
     train = data.take(~(is_test | is_valid))
     known = np.zeros(data.n_users, np.bool_)
@@ -197,9 +157,74 @@ def untimed_items(data: Dataset, share: float = 0.2, seed: int = 0, repeat: Repe
     def part(mask: Bool, past: Dataset) -> Holdout:
         future = data.take(mask)
         people = np.unique(future.events.user_ix)
-        return _holdout(past, future, people[known[people]], policy)
+        return holdout_of(past, future, people[known[people]], policy)
 
     before_test = data.take(~is_test)
     test = part(is_test, before_test)
     note = f"UNTIMED seeded hold-out (seed {seed}); repeat {policy}; {len(test):,} requests"
     return Split(train, part(is_valid, train), test, note, before_test)
+
+
+SPLITS = ("default", "time", "leave-one-out", "last-n", "cold-items", "cold-users", "rolling", "untimed")
+"""Names ``split_by`` knows. A colon gives the number that matters: ``last-n:3``, ``time:0.2``, ``rolling:4``, ``cold-users:10``."""
+
+
+def splits_by(name: str, data: Dataset, repeat: Repeat | None = None, seed: int = 0) -> tuple[Split, ...]:
+    """The splits a name asks for: one, or all windows of ``rolling``.
+
+    The number after the colon is the test share of ``time``, ``cold-items`` and ``untimed``, n of
+    ``last-n``, the windows of ``rolling``, the events known of ``cold-users``.
+    """
+    kind, colon, text = name.strip().lower().partition(":")
+    if kind not in SPLITS:
+        raise UnknownNameError(f"no split is named '{name}'", nearest(kind, SPLITS))
+    if colon and kind in ("default", "leave-one-out"):
+        raise ConfigError(f"split '{kind}' takes no number", f"Write '{kind}'.")
+    match kind:
+        case "default":
+            return (default_split(data, repeat),)
+        case "time":
+            share = _share(name, text, 0.1)
+            return (time_shares(data, share, share, repeat),)
+        case "leave-one-out":
+            return (leave_one_out(data, repeat),)
+        case "last-n":
+            return (last_n(data, _count(name, text, 1, least=1), repeat),)
+        case "cold-items":
+            share = _share(name, text, 0.1)
+            return (cold_items(data, repeat, test_share=share, validation_share=share, seed=seed),)
+        case "cold-users":
+            return (cold_users(data, repeat, given=_count(name, text, 5, least=0), seed=seed),)
+        case "rolling":
+            return tuple(rolling(data, _count(name, text, 3, least=1), repeat=repeat))
+        case _:
+            return (untimed_items(data, 2 * _share(name, text, 0.1), seed, repeat),)
+
+
+def split_by(name: str, data: Dataset, repeat: Repeat | None = None, seed: int = 0) -> Split:
+    """The one split a name asks for; ``rolling`` has several: see ``splits_by``."""
+    found = splits_by(name, data, repeat, seed)
+    if len(found) > 1:
+        raise ConfigError(
+            f"split '{name}' has {len(found)} windows, and one split is asked for here", "Use 'time', or splits_by in Python."
+        )
+    return found[0]
+
+
+def _share(name: str, text: str, default: float) -> float:
+    try:
+        share = float(text) if text else default
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 0.5:
+        raise ConfigError(f"split '{name}' needs a test share between 0 and 0.5 after the colon", "Write 'time:0.1'.")
+    return share
+
+
+def _count(name: str, text: str, default: int, least: int) -> int:
+    count = int(text) if text.isdecimal() else default if not text else -1
+    if count < least:
+        raise ConfigError(
+            f"split '{name}' needs a whole number of at least {least} after the colon", f"Write '{name.partition(':')[0]}:{default}'."
+        )
+    return count
