@@ -1,0 +1,61 @@
+"""From what a person writes (a name, a TOML file) to a spec; and the quick variant of any spec."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.models.registry import spec_of
+from zhiyin.models.roles import ModelSpec
+
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "sequence": {"dim": 64, "epochs": 4, "max_len": 50, "dropout": 0.2, "patience": 2},
+    "factors": {"dim": 32, "epochs": 8},
+}
+"""Settings that need a minute where the defaults need an hour; models that are quick anyway are not listed."""
+
+
+def read_spec(said: str) -> ModelSpec:
+    """``"ease"``, or the path of a TOML file with a ``kind`` and the settings of that model.
+
+        kind = "ease"
+        l2 = 100.0
+
+    Raises ``UnknownNameError`` for a name nobody registered, ``ConfigError`` for a bad file.
+    """
+    if not said.endswith(".toml"):
+        return spec_of(said)
+    path = Path(said)
+    if not path.is_file():
+        raise MissingDataError(f"there is no file '{said}'", "Give a model's name, or a TOML file with a 'kind'.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{said}' is not TOML: {error}", "See zhiyin models for what can be set.") from None
+    return spec_of(values, said)
+
+
+def quick_spec(spec: ModelSpec) -> ModelSpec:
+    """The same model with settings for a first look; parts of a blend are quickened too.
+
+    Values that were set on purpose stay.
+    """
+    own = {
+        key: value for key, value in QUICK.get(spec.kind, {}).items() if key in type(spec).model_fields and key not in spec.model_fields_set
+    }
+    parts = {name: _quick_part(getattr(spec, name)) for name in type(spec).model_fields}
+    changed = {name: value for name, value in parts.items() if value is not getattr(spec, name)}
+    return spec.model_copy(update={**own, **changed}) if own or changed else spec
+
+
+def _quick_part(value: Any) -> Any:
+    if isinstance(value, ModelSpec):
+        return quick_spec(value)
+    if isinstance(value, tuple) and any(isinstance(v, ModelSpec) for v in value):
+        return tuple(_quick_part(v) for v in value)
+    if isinstance(value, Mapping) and any(isinstance(v, ModelSpec) for v in value.values()):
+        return {name: _quick_part(v) for name, v in value.items()}
+    return value
