@@ -58,9 +58,7 @@ def _format(path: Path) -> str:
     kind = FORMATS.get(suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else suffixes[-1] if suffixes else "")
     if kind is None:
         hint = f"Known: {', '.join(FORMATS)}, each also with .gz or .zst."
-        raise ConfigError(
-            f"{path.name}: tables are read by their ending, and this one is unknown", f"Known: {known}, each also with .gz or .zst."
-        )
+        raise ConfigError(f"{path.name}: tables are read by their ending, and this one is unknown", hint)
     return kind
 
 
