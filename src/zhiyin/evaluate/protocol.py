@@ -70,7 +70,7 @@ class Scores:
 def evaluate(
     model: Retriever,
     holdout: Holdout,
-    metrics: Iterable[str | Metric] = METRICS,
+    metrics: Iterable[str | Metric] | None = None,
     k: int = 10,
     *,
     facts: ItemFacts | None = None,
@@ -80,8 +80,8 @@ def evaluate(
 ) -> Scores:
     """Rank the whole catalogue for every request and measure the first k of each list.
 
-    Metrics without "@k" take ``k``; those that need facts (``ItemFacts.of(train)``) which are not
-    there are left out when they come from the default list and refused when asked for by name.
+    Metrics without "@k" take ``k``. None = all of ``METRICS`` that what is known of the items
+    allows (``facts = ItemFacts.of(train)``); one asked for by name that is not possible is refused.
     Works in batches: memory is that of the model plus one float64 per request and metric.
     ``progress`` is called with (requests done, requests in all).
     """
@@ -113,10 +113,10 @@ def evaluate(
     return Scores({str(m): values[str(m)] for m in rows}, totals, len(holdout), spent, seed)
 
 
-def _possible(metrics: Iterable[str | Metric], k: int, facts: ItemFacts | None) -> tuple[Metric, ...]:
+def _possible(metrics: Iterable[str | Metric] | None, k: int, facts: ItemFacts | None) -> tuple[Metric, ...]:
+    if metrics is None:
+        return tuple(m for m in metrics_of(METRICS, k) if m.possible(facts))
     wanted = metrics_of(metrics, k)
-    if metrics is METRICS:
-        return tuple(m for m in wanted if m.possible(facts))
     for m in wanted:
         if not m.possible(facts):
             need = "facts=ItemFacts.of(train)" if facts is None else "items with text vectors or a category column"
