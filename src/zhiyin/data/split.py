@@ -18,11 +18,13 @@ from zhiyin.data.cut import Split, cut_times, excluded, holdout_of, positions_fr
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.schema import Repeat
 from zhiyin.data.split_cold import cold_items, cold_users
+from zhiyin.data.split_column import by_column
 from zhiyin.data.truth import Holdout
 
 __all__ = [
     "SPLITS",
     "Split",
+    "by_column",
     "cold_items",
     "cold_users",
     "default_split",
@@ -130,6 +132,8 @@ def rolling(data: Dataset, n: int = 3, share: float = 0.1, repeat: Repeat | None
 
 def default_split(data: Dataset, repeat: Repeat | None = None) -> Split:
     """The honest split this data allows: by its own column, global time, leave-one-out, or untimed."""
+    if data.manifest.events.split is not None:
+        return by_column(data, repeat)
     match data.manifest.order:
         case "time":
             return time_shares(data, repeat=repeat)
@@ -165,7 +169,7 @@ def untimed_items(data: Dataset, share: float = 0.2, seed: int = 0, repeat: Repe
     return Split(train, part(is_valid, train), test, note, before_test)
 
 
-SPLITS = ("default", "time", "leave-one-out", "last-n", "cold-items", "cold-users", "rolling", "untimed")
+SPLITS = ("default", "column", "time", "leave-one-out", "last-n", "cold-items", "cold-users", "rolling", "untimed")
 """Names ``split_by`` knows. A colon gives the number that matters: ``last-n:3``, ``time:0.2``, ``rolling:4``, ``cold-users:10``."""
 
 
@@ -178,11 +182,13 @@ def splits_by(name: str, data: Dataset, repeat: Repeat | None = None, seed: int 
     kind, colon, text = name.strip().lower().partition(":")
     if kind not in SPLITS:
         raise UnknownNameError(f"no split is named '{name}'", nearest(kind, SPLITS))
-    if colon and kind in ("default", "leave-one-out"):
+    if colon and kind in ("default", "column", "leave-one-out"):
         raise ConfigError(f"split '{kind}' takes no number", f"Write '{kind}'.")
     match kind:
         case "default":
             return (default_split(data, repeat),)
+        case "column":
+            return (by_column(data, repeat),)
         case "time":
             share = _share(name, text, 0.1)
             return (time_shares(data, share, share, repeat),)
