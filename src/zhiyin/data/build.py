@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 
 from zhiyin.base.clock import now_us as clock_us
-from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.base.errors import ConfigError, MissingDataError, nearest
 from zhiyin.data.build_events import arranged, read_events
 from zhiyin.data.build_items import catalog_of, grown, number, read_items, read_users
 from zhiyin.data.clean import Ledger, LoadReport, Rows
 from zhiyin.data.columns import Source, read_ids, read_text
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.schema import Manifest
-from zhiyin.data.tables import Tables
+from zhiyin.data.tables import Tables, columns_of
 from zhiyin.data.vocab import Vocabulary
 
 FURTHER = ("items", "users", "relations")
@@ -47,6 +47,7 @@ def assemble(manifest: Manifest, sources: Mapping[str, Source], now_us: int | No
             raise MissingDataError(f"the manifest has [{name}], but no {name} table was given")
         if getattr(manifest, name) is None and name in sources:
             raise ConfigError(f"{sources[name].file} was given, but the manifest has no [{name}]", "Say there what its columns are.")
+    _check_rules(manifest)
     ledger = Ledger()
     items = read_items(manifest, sources["items"], ledger) if "items" in sources else None
     users = read_users(manifest, sources["users"], ledger) if "users" in sources else None
@@ -69,6 +70,15 @@ def assemble(manifest: Manifest, sources: Mapping[str, Source], now_us: int | No
         _relations(manifest, sources["relations"], item_ids, ledger) if "relations" in sources else pl.DataFrame(),
     )
     return data, ledger.report()
+
+
+def _check_rules(manifest: Manifest) -> None:
+    """Each column with a cleaning rule must be one that the manifest names."""
+    named = set().union(*(columns_of(manifest, name)[0] for name in ("events", *FURTHER) if getattr(manifest, name) is not None))
+    for key in ("missing", "outlier"):
+        for column in getattr(manifest.clean, key):
+            if column not in named:
+                raise ConfigError(f"clean.{key} has a rule for column '{column}', which the manifest names nowhere", nearest(column, named))
 
 
 def _relations(manifest: Manifest, source: Source, items: Vocabulary, ledger: Ledger) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from zhiyin.base.errors import ConfigError, DataError
 from zhiyin.base.units import US_PER_MINUTE
 from zhiyin.data.columns import Parsed, Problem, Source, mask
 from zhiyin.data.schema import Cleaning
+from zhiyin.data.tables import toml_key
 
 Parser = Callable[[pl.Series, str], Parsed]
 QUARANTINE = pl.Schema({"file": pl.String, "row": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String})
@@ -64,8 +65,10 @@ class Ledger:
     aside: list[pl.DataFrame] = field(default_factory=list)
 
     def note(self, table: str, column: str, action: str, reason: str, rows: int) -> None:
-        if rows:
-            self.changes.append(Change(table, column, action, reason, int(rows)))
+        """Count a change; a column that the manifest names twice is counted once."""
+        change = Change(table, column, action, reason, int(rows))
+        if rows and change not in self.changes:
+            self.changes.append(change)
 
     def report(self) -> LoadReport:
         aside = pl.concat(self.aside) if self.aside else pl.DataFrame(schema=QUARANTINE)
@@ -109,7 +112,7 @@ class Rows:
         more = f" (and {len(rows) - 1:,} more rows)" if len(rows) > 1 else ""
         value = raw[int(rows[0])]
         said = "is empty" if value is None else f"{_short(value)} {problem.why}"
-        hint = problem.hint or f'Correct it, or leave such rows out: [clean.missing] {column} = "drop".'
+        hint = problem.hint or f'Correct it, or leave such rows out: [clean.missing] {toml_key(column)} = "drop".'
         return DataError(f"{self.source.file} row {rows[0] + 1:,}, column '{column}': {said}{more}", hint)
 
     def settle(self, column: str, raw: pl.Series, parse: Parser, *, needed: bool = False) -> pl.Series:
@@ -124,9 +127,12 @@ class Rows:
                 self.drop(problem.rows, column, problem.why, raw)
             self.drop(mask(parsed.values.is_null()), column, "is empty")
             return parsed.values
-        if rule == "flag" and not needed:
+        if rule == "flag":
+            if needed:
+                said = f'clean.missing.{column} = "flag" cannot be: every event needs {self.place(column)}'
+                raise ConfigError(said, 'Say "drop", or give a value to fill in.')
             return self._flagged(column, parsed.values)
-        values = parsed.values if rule is None or rule == "flag" else self._filled(column, parsed.values, rule, parse)
+        values = parsed.values if rule is None else self._filled(column, parsed.values, rule, parse)
         if needed and values.null_count():
             empty = Problem(mask(values.is_null()), "is empty")
             if bool((empty.rows & self.keep).any()):

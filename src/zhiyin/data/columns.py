@@ -38,9 +38,15 @@ class Source:
     def column(self, name: str, key: str) -> pl.Series:
         """A column by name; ``key`` is the manifest key that asked for it."""
         if name not in self.names:
-            hint = nearest(name, self.names) if self.names else "The table has no columns at all."
-            raise MissingDataError(f"{self.file} has no column '{name}', which {key} in the manifest names", hint)
+            raise MissingDataError(f"{self.file} has no column '{name}', which {key} in the manifest names", self._remedy(name))
         return self.get(name)
+
+    def _remedy(self, name: str) -> str:
+        if len(self.names) == 1:
+            return f"It has one column, '{self.names[0][:60]}': is it divided by something else than comma, tab, semicolon or |?"
+        if self.names and all(n.replace(".", "", 1).isdecimal() for n in self.names):
+            return f"Its first row looks like data ({', '.join(self.names[:3])}): put a header row above it."
+        return nearest(name, self.names)
 
 
 @dataclass(frozen=True)

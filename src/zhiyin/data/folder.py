@@ -15,10 +15,9 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.encoding import to_utf8
 from zhiyin.data.files import read_table, source_of
 from zhiyin.data.schema import Manifest
-from zhiyin.data.tables import MANIFEST_FILE, Tables
+from zhiyin.data.tables import MANIFEST_FILE, Tables, columns_of
 
 QUARANTINE = "quarantine"
-NUMERIC = ("number", "price", "latitude", "longitude", "time")
 
 
 def load(folder: str | Path, now_us: int | None = None) -> Dataset:
@@ -39,7 +38,7 @@ def load_with_report(folder: str | Path, now_us: int | None = None, *, quarantin
     for name in ("events", *FURTHER):
         part = getattr(manifest, name)
         if part is not None:
-            wanted, text = _columns(manifest, name)
+            wanted, text = columns_of(manifest, name)
             sources[name] = source_of(path / part.file, name, columns=wanted, text=text)
     data, report = assemble(manifest, sources, now_us)
     if quarantine:
@@ -54,7 +53,7 @@ def read_folder(folder: str | Path) -> Tables:
     frames: dict[str, pl.DataFrame | None] = {}
     for name in ("events", *FURTHER):
         part = getattr(manifest, name)
-        frames[name] = None if part is None else read_table(path / part.file, text=_columns(manifest, name)[1])
+        frames[name] = None if part is None else read_table(path / part.file, text=columns_of(manifest, name)[1])
     events = frames["events"]
     return Tables(manifest, pl.DataFrame() if events is None else events, frames["items"], frames["users"], frames["relations"])
 
@@ -76,18 +75,6 @@ def read_manifest(folder: str | Path) -> Manifest:
         place = f" line {at[1]}" if at else " at its end"
         raise ConfigError(f"{file.name}{place} is not TOML: {said[:1].lower()}{said[1:]}", "Text needs quotation marks.") from None
     return Manifest.parse(values, where=file.name)
-
-
-def _columns(manifest: Manifest, name: str) -> tuple[set[str], set[str]]:
-    """The columns of a table that the manifest names, and those of them that are text."""
-    part = getattr(manifest, name)
-    plain = {k: v for k, v in part.model_dump().items() if isinstance(v, str) and k not in ("file", "time_unit")}
-    typed: dict[str, str] = getattr(part, "columns", {})
-    numeric = {plain.get(k) for k in ("time", "value", "position", "publish", "expire", "available")}
-    numeric |= {c for c, t in typed.items() if t in NUMERIC}
-    context = set(getattr(part, "context", ()))
-    wanted = {*plain.values(), *typed, *context}
-    return wanted, wanted - numeric - context
 
 
 def _write_quarantine(folder: Path, files: list[str], rows: pl.DataFrame) -> None:

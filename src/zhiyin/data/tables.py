@@ -13,6 +13,7 @@ import polars as pl
 from zhiyin.data.schema import Manifest
 
 MANIFEST_FILE = "zhiyin.toml"
+NUMERIC = ("number", "price", "latitude", "longitude", "time")
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,32 @@ def manifest_toml(manifest: Manifest) -> str:
 
 
 def _toml_lines(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[str]:
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
+    lines = [f"{toml_key(k)} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
     for name, inner in values.items():
         if isinstance(inner, Mapping):
             below = (*path, name)
-            lines += ["", f"[{'.'.join(map(_key, below))}]", *_toml_lines(inner, below)]
+            lines += ["", f"[{'.'.join(map(toml_key, below))}]", *_toml_lines(inner, below)]
     return lines
 
 
-def _key(name: str) -> str:
+def toml_key(name: str) -> str:
+    """A name as TOML writes it on the left of "=": in quotation marks where it must be."""
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else json.dumps(name, ensure_ascii=True)
+    return name if bare else _value(name)
 
 
 def _value(value: Any) -> str:
-    # JSON writes text, numbers, booleans and lists as TOML does; \u escapes keep control characters legal.
-    return json.dumps(value, ensure_ascii=not str(value).isprintable())
+    # JSON writes text, numbers, booleans and lists as TOML does, but leaves DEL as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def columns_of(manifest: Manifest, name: str) -> tuple[set[str], set[str]]:
+    """The columns of a table that the manifest names, and those of them that are text."""
+    part = getattr(manifest, name)
+    plain = {k: v for k, v in part.model_dump().items() if isinstance(v, str) and k not in ("file", "time_unit")}
+    typed: dict[str, str] = getattr(part, "columns", {})
+    numeric = {plain.get(k) for k in ("time", "value", "position", "publish", "expire", "available")}
+    numeric |= {c for c, t in typed.items() if t in NUMERIC}
+    context = set(getattr(part, "context", ()))
+    wanted = {*plain.values(), *typed, *context}
+    return wanted, wanted - numeric - context

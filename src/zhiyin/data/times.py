@@ -39,7 +39,8 @@ def time_reader(unit: TimeUnit = "auto", zone: str = "UTC", latest_us: int | Non
                 problems.append(Problem(mask(early.fill_null(False)), why, hint.rstrip()))
         late = (values > latest_us).fill_null(False) if latest_us is not None else None
         if late is not None and late.any() and not problems:
-            problems.append(Problem(mask(late), "lies in the future", "Correct it, or check time_unit and time_zone."))
+            first = iso(int(values.filter(late)[0]))
+            problems.append(Problem(mask(late), f"lies in the future ({first})", "Correct it, or check time_unit and time_zone."))
         for problem in problems:
             values = values.set(pl.Series(problem.rows), None)
         return Parsed(values, problems)
@@ -61,8 +62,10 @@ def _microseconds(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tupl
     if raw.dtype == pl.Null:
         return raw.cast(pl.Int64), []
     if raw.dtype.is_numeric():
-        if unit in ("iso", "date"):
-            raise ConfigError(f'{place} holds numbers, but events.time_unit is "{unit}"', 'Say time_unit = "auto", "s", "ms" or "us".')
+        if unit == "date":
+            return _compact_dates(raw, zone, place)
+        if unit == "iso":
+            raise ConfigError(f'{place} holds numbers, but events.time_unit is "iso"', 'Say time_unit = "auto", "s", "ms" or "us".')
         return _numbers(raw, unit, zone, place)
     if raw.dtype != pl.String:
         raise DataError(f"{place} holds values of type {raw.dtype}, not times", "Write ISO times or seconds since 1970.")
