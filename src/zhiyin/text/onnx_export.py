@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 import warnings
@@ -136,4 +135,4 @@ def _cosine_to_full(folder: Path, files: ModelFiles) -> float:
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(value, indent=1), "utf-8")
-    os.replace(part, path)
+    part.replace(path)

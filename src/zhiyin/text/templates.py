@@ -1,6 +1,6 @@
 """Typed columns to the text an encoder reads: English and Chinese, versioned, bounded.
 
-The version enters every fingerprint: change a template, raise ``VERSION``, and vectors made before
+The version enters every fingerprint: change a template, raise ``version``, and vectors made before
 count as made by something else.
 """
 
@@ -19,8 +19,6 @@ from zhiyin.base.errors import ConfigError, nearest
 from zhiyin.base.spec import Spec
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.schema import ColumnType, Manifest
-
-VERSION = 1
 
 Language = Literal["en", "zh"]
 
@@ -94,7 +92,7 @@ class ItemTemplate(Spec):
     Chinese ones 「标题。品牌：某某。正文」.
     """
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     language: Language = "en"
     title: str | None = None
     columns: dict[str, ColumnType] = Field(default_factory=dict)
@@ -114,10 +112,10 @@ class ItemTemplate(Spec):
 
     def _spoken(self, present: Sequence[str]) -> list[tuple[str, str]]:
         """Columns in speaking order with their kind; the title first."""
-        rest = [
-            (name, kind) for kind in READABLE for name, k in self.columns.items() if k == kind and name != self.title and name in present
-        ]
-        return ([(self.title, "title")] if self.title in present and self.title is not None else []) + rest
+        spoken = [(self.title, "title")] if self.title is not None and self.title in present else []
+        for kind in READABLE:
+            spoken += [(name, kind) for name, k in self.columns.items() if k == kind and name != self.title and name in present]
+        return spoken
 
     def _sentence(self, names: Sequence[str], kinds: Sequence[str], row: Sequence[Any]) -> str:
         parts = [self._segment(name, kind, value) for name, kind, value in zip(names, kinds, row, strict=True)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +49,8 @@ def load_model(files: ModelFiles) -> LoadedModel:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging as hub_logging
 
-        hub_logging.disable_progress_bar()
+        quieten: Callable[[], None] = hub_logging.disable_progress_bar
+        quieten()
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(files.folder))
             model = AutoModel.from_pretrained(str(files.folder), dtype=torch.float32).eval()

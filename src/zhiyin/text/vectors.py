@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,39 +25,60 @@ NAME = "text"
 
 
 @dataclass(frozen=True)
-class ItemReader:
+class Reader:
     """A template and an encoder: the one way from an item's columns, or a query, to a vector.
 
     Keep it with the models that were fitted on its vectors: new items and queries must be read the
-    same way. ``reason`` says in one sentence why this encoder was chosen.
+    same way. ``state`` describes the encoder, which wakes at the first text: a request for a known
+    user reads no words, so opening a saved recommender must not load one. ``reason`` says in one
+    sentence why this encoder was chosen.
     """
 
     template: ItemTemplate
-    encoder: TextEncoder
+    state: EncoderState
     reason: str = ""
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, template: ItemTemplate, reason: str = "") -> Self:
+        reader = cls(template, encoder.describe(), reason)
+        reader.__dict__["encoder"] = encoder  # the cached property, already known
+        return reader
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """Raises ``ModelFileError`` when the encoder on this machine is not the one described."""
+        return restore_encoder(self.state)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits of template and encoder, as stored beside the vectors."""
-        return digest_json({"template": self.template.digest(), "encoder": self.encoder.fingerprint})
+        return digest_json({"template": self.template.digest(), "encoder": self.state.meta["fingerprint"]})
 
-    def queries(self, texts: Sequence[str]) -> Float32:
-        """(n, dim) unit rows of what people typed; an empty text gives a zero row."""
-        return self.encoder.encode([text.strip() for text in texts])
+    def query(self, text: str) -> Float32:
+        """(dim,) unit vector of what somebody typed, zeros when there is nothing to read in it."""
+        vector: Float32 = self.encoder.encode([text])[0]
+        return vector
 
-    def describe(self) -> EncoderState:
-        """What a bundle stores."""
-        inner = self.encoder.describe()
-        return EncoderState(inner.arrays, {**inner.meta, "template": self.template.model_dump(mode="json"), "reason": self.reason})
+    def fill(self, catalog: Catalog, cache: VectorCache | None = None, report: Report = silent) -> Catalog:
+        """Vectors for the rows that have none yet (all, or those ``with_rows`` appended); others stay.
 
-    @classmethod
-    def restore(cls, state: EncoderState, threads: int | None = None) -> ItemReader:
-        """Raises ``ModelFileError`` when the encoder on this machine is another one."""
-        template = ItemTemplate.parse(state.meta["template"], "the text template of the model")
-        return cls(template, restore_encoder(state, threads), str(state.meta.get("reason", "")))
+        Vectors of another template or encoder are of another space: they are replaced as a whole.
+        """
+        old = catalog.vectors.get(NAME)
+        if old is not None and old.fingerprint == self.fingerprint:
+            rows = np.flatnonzero(~old.present)
+            matrix = old.matrix.copy()
+        else:
+            rows = np.arange(len(catalog))
+            matrix = np.zeros((len(catalog), self.encoder.dim), np.float32)
+        texts = self.template.texts(catalog.table[rows])
+        said = np.array([bool(text) for text in texts], np.bool_)
+        if bool(said.any()):
+            matrix[rows[said]] = encode_cached(self.encoder, [text for text in texts if text], cache, report)
+        return catalog.with_vectors(NAME, Vectors(matrix, self.fingerprint))
 
 
-def reader_for(data: Dataset, model: str = PACKAGED, **options: Any) -> ItemReader:
+def reader_for(data: Dataset, model: str = PACKAGED, **options: Any) -> Reader:
     """Template by the manifest, encoder by ``choose_encoder`` on this catalogue's texts.
 
     ``model`` is a packaged name, a folder, a hub name, or ``catalogue``; ``options`` go to
@@ -71,40 +92,23 @@ def reader_for(data: Dataset, model: str = PACKAGED, **options: Any) -> ItemRead
             "Name the title and give columns the type text, category or list in the manifest.",
         )
     choice = choose_encoder(texts, model, **options)
-    return ItemReader(template, choice.encoder, choice.reason)
+    return Reader.of(choice.encoder, template, choice.reason)
 
 
 def with_text_vectors(
-    data: Dataset, encoder: TextEncoder | ItemReader | None = None, *, cache: VectorCache | None = None, report: Report = silent
+    data: Dataset, encoder: TextEncoder | Reader | None = None, *, cache: VectorCache | None = None, report: Report = silent
 ) -> Dataset:
     """The data set with ``catalog.vectors["text"]``: unit rows, a zero row where an item has no text.
 
-    None chooses the encoder (``reader_for``). Pass ``VectorCache()`` to encode nothing twice.
+    None chooses the encoder (``reader_for``). Pass ``VectorCache()`` to encode nothing twice. Make
+    the reader first (``reader_for``) where it is needed afterwards, for new items or queries.
     """
-    if isinstance(encoder, ItemReader):
+    if isinstance(encoder, Reader):
         reader = encoder
     elif encoder is None:
         reader = reader_for(data)
     else:
-        reader = ItemReader(template_for(data.manifest, data.catalog), encoder, "given")
+        reader = Reader.of(encoder, template_for(data.manifest, data.catalog))
     if reader.reason:
         report({"stage": "text", "note": reader.reason})
-    return data.with_catalog(encode_new(data.catalog, reader, cache=cache, report=report))
-
-
-def encode_new(catalog: Catalog, reader: ItemReader, *, cache: VectorCache | None = None, report: Report = silent) -> Catalog:
-    """Fill the rows that have no vector yet (all, or those ``with_rows`` appended) and keep the others.
-
-    Vectors of another template or encoder are of another space: they are replaced as a whole.
-    """
-    old = catalog.vectors.get(NAME)
-    if old is None or old.fingerprint != reader.fingerprint:
-        matrix = np.zeros((len(catalog), reader.encoder.dim), np.float32)
-        rows = np.arange(len(catalog))
-    else:
-        matrix, rows = old.matrix.copy(), np.flatnonzero(~old.present)
-    texts = reader.template.texts(catalog.table[rows])
-    said = np.array([bool(text) for text in texts], np.bool_)
-    if bool(said.any()):
-        matrix[rows[said]] = encode_cached(reader.encoder, [text for text in texts if text], cache, report)
-    return catalog.with_vectors(NAME, Vectors(matrix, reader.fingerprint))
+    return data.with_catalog(reader.fill(data.catalog, cache, report))
