@@ -7,6 +7,7 @@ Autoencoders for Sparse Data", WWW 2019, arXiv:1905.03375.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from pydantic import Field
 
-from zhiyin.base.arrays import Float32, Float64
+from zhiyin.base.arrays import AnyArray, Float32, Float64
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -68,10 +69,16 @@ class Ease(DenseRetriever):
     def scores(self, requests: Requests) -> Float32:
         known = len(self.weights)
         profile = profile_matrix(requests.history, len(self.catalog), self.spec.history_decay)[:, :known]
-        out = np.full((len(requests), len(self.catalog)), NEVER, np.float32)
-        out[:, :known] = profile @ self.weights
-        out[:, :known][:, ~self.weights.any(axis=0)] = NEVER
-        return out
+        scores: Float32 = profile @ self.weights
+        scores[:, self._untouched] = NEVER
+        scores[np.diff(profile.indptr) == 0] = NEVER  # without a history there is nothing to say
+        if known == len(self.catalog):
+            return scores
+        return np.concatenate([scores, np.full((len(requests), len(self.catalog) - known), NEVER)], axis=1)
+
+    @cached_property
+    def _untouched(self) -> AnyArray:
+        return np.flatnonzero(~self.weights.any(axis=0))
 
     def state(self) -> State:
         return State({"weights": self.weights})
