@@ -25,7 +25,7 @@ from zhiyin.models.retrieve.dense import NEVER, forbid, top_k
 from zhiyin.models.roles import Model
 from zhiyin.pipeline.answer import Answer, Recommended
 from zhiyin.pipeline.merge import filled, joined
-from zhiyin.pipeline.reader import Reader
+from zhiyin.text.vectors import Reader
 
 Time = int | datetime
 _TOLD: tuple[ColumnType, ...] = ("category", "list", "text", "price")
@@ -150,7 +150,6 @@ class Recommender:
             raise DataError(
                 f"column '{named}' of the new items is empty in row {rows[named].is_null().arg_true()[0] + 1}", "Give every item an id."
             )
-        known = len(self.catalog)
         try:
             catalog = self.catalog.with_rows([str(i) for i in rows[named].to_list()], rows)
         except pl.exceptions.PolarsError as error:
@@ -158,7 +157,7 @@ class Recommender:
                 f"the new items do not fit the catalogue: {str(error).splitlines()[0]}", "Give the columns the types they have there."
             ) from None
         if self.reader is not None and "text" in catalog.vectors:
-            catalog = self.reader.fill(catalog, known)
+            catalog = self.reader.fill(catalog)
         return replace(
             self, model=self.model.with_catalog(catalog), fallback=self.fallback.with_catalog(catalog), data=self.data.with_catalog(catalog)
         )

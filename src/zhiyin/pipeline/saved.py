@@ -16,10 +16,10 @@ from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.registry import spec_of
 from zhiyin.models.roles import Model, State
-from zhiyin.pipeline.reader import Reader
 from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 from zhiyin.text.encoder import EncoderState
 from zhiyin.text.templates import ItemTemplate
+from zhiyin.text.vectors import Reader
 
 if TYPE_CHECKING:
     from zhiyin.pipeline.recommender import Recommender
@@ -54,7 +54,11 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
     if recommender.reader is not None:
         state_ = recommender.reader.state
         arrays |= {f"encoder.{key}": array for key, array in state_.arrays.items()}
-        meta["reader"] = {"template": recommender.reader.template.model_dump(mode="json"), "encoder": dict(state_.meta)}
+        meta["reader"] = {
+            "template": recommender.reader.template.model_dump(mode="json"),
+            "encoder": dict(state_.meta),
+            "reason": recommender.reader.reason,
+        }
     tables = {
         "items": catalog.table,
         "item_ids": pl.DataFrame({"id": pl.Series(catalog.items.ids.to_pylist(), dtype=pl.String)}),
@@ -83,7 +87,7 @@ def load(folder: str | Path) -> Recommender:
     reader = None
     if "reader" in meta:
         encoder = EncoderState(everything.under("encoder").arrays, meta["reader"]["encoder"])
-        reader = Reader(ItemTemplate.parse(meta["reader"]["template"], f"model '{folder}'"), encoder)
+        reader = Reader(ItemTemplate.parse(meta["reader"]["template"], f"model '{folder}'"), encoder, meta["reader"]["reason"])
     return Recommender(model, fallback, data, reader)
 
 
@@ -92,7 +96,14 @@ def _dataset(bundle: Bundle, everything: State) -> Dataset:
     vectors = {name: Vectors(everything.arrays[f"vectors.{name}"], said) for name, said in meta["vectors"].items()}
     catalog = Catalog(_ids(tables["item_ids"]), tables["items"], meta["title_column"], vectors, bundle.arrays.get("available"))
     columns = everything.under("events").arrays
-    events = Events.of(**{name: columns[name] for name in _EVENT_COLUMNS})
+    events = Events.of(
+        columns["user_ix"],
+        columns["item_ix"],
+        columns["time_us"],
+        kind_ix=columns["kind_ix"],
+        weight=columns["weight"],
+        place_ix=columns["place_ix"],
+    )
     manifest = Manifest.parse(meta["manifest"], "the model's manifest")
     return Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]))
 

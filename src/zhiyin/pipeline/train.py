@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zhiyin.base.clock import cpu_s
 from zhiyin.base.errors import DataError
 from zhiyin.data.cut import Split
 from zhiyin.data.dataset import Dataset
@@ -15,8 +16,13 @@ from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.popular import PopularSpec
 from zhiyin.models.roles import Model, ModelSpec
 from zhiyin.pipeline.build import quick_spec
-from zhiyin.pipeline.reader import Reader
 from zhiyin.pipeline.recommender import Recommender
+from zhiyin.text.cache import VectorCache
+from zhiyin.text.templates import READABLE
+from zhiyin.text.vectors import Reader, reader_for
+
+Spoken = ModelSpec | Mapping[str, Any] | str
+"""A model as people say it: a name, a table of settings with its ``kind``, or a spec."""
 
 Splitter = Callable[[Dataset], Split]
 
@@ -35,15 +41,16 @@ class Trained:
 
 def readable(data: Dataset, run: Run | None = None) -> tuple[Dataset, Reader | None]:
     """The data with text vectors for its items, and what read them; as it was where items have no text."""
-    from zhiyin.text.vectors import with_text_vectors
-
     declared = set(data.manifest.items.columns.values()) if data.manifest.items else set()
-    if data.catalog.title_column is None and "text" not in declared:
+    if data.catalog.title_column is None and not declared & set(READABLE):
         return data, None
-    return with_text_vectors(data)
+    report = run.report if run else silent
+    reader = reader_for(data)
+    report({"stage": "text", "note": reader.reason})
+    return data.with_catalog(reader.fill(data.catalog, VectorCache(), report)), reader
 
 
-def fit(data: Dataset, spec: ModelSpec | Mapping[str, Any] | str = "zhiyin", run: Run | None = None) -> Recommender:
+def fit(data: Dataset, spec: Spoken = "zhiyin", run: Run | None = None) -> Recommender:
     """Learn from everything there is and answer at once. For figures first, see ``train``.
 
     Models that validate (stop early, weigh their parts) hold the newest events back for that, as the
@@ -56,7 +63,7 @@ def fit(data: Dataset, spec: ModelSpec | Mapping[str, Any] | str = "zhiyin", run
 
 def train(
     data: Dataset,
-    spec: ModelSpec | Mapping[str, Any] | str = "zhiyin",
+    spec: Spoken = "zhiyin",
     *,
     split: Splitter = default_split,
     run: Run | None = None,
@@ -81,6 +88,30 @@ def train(
     again = refit if refit is not None else not quick and not asked.validates
     model = _fit_all(data, asked, circumstances, lambda _: cut) if again else measured
     return Trained(_served(data, reader, model), measured, cut)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Several models fitted on the past of one split, and what each fit cost in processor seconds."""
+
+    models: Mapping[str, Model]
+    split: Split
+    train_cpu_s: Mapping[str, float]
+
+
+def contest(data: Dataset, specs: Mapping[str, ModelSpec], split: Splitter = default_split, run: Run | None = None) -> Contest:
+    """Fit every spec on the same past with the same validation; ready to be compared on ``split.test``."""
+    circumstances = run or Run()
+    cut = split(readable(data, circumstances)[0])
+    models: dict[str, Model] = {}
+    spent: dict[str, float] = {}
+    for name, spec in specs.items():
+        folder = circumstances.folder / name if circumstances.folder else None
+        before = cpu_s()
+        models[name] = spec.fit(cut.train, replace(circumstances, holdout=cut.validation, folder=folder))
+        spent[name] = cpu_s() - before
+        circumstances.report({"stage": name, "note": f"fitted in {spent[name]:.1f} CPU s", "step": 1, "of": 1})
+    return Contest(models, cut, spent)
 
 
 def _fit_all(data: Dataset, spec: ModelSpec, run: Run, split: Splitter) -> Model:

@@ -1,0 +1,81 @@
+"""The whole job in five lines of Python.
+
+import zhiyin
+data = zhiyin.load("shop")
+print(zhiyin.compare("popular", "transitions", on=data))
+model = zhiyin.fit(data, "transitions")
+model.recommend("u17", n=5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from zhiyin.base.errors import ConfigError
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.folder import load as load_folder
+from zhiyin.data.run import Run
+from zhiyin.data.schema import Repeat
+from zhiyin.data.split import split_by
+from zhiyin.evaluate.compare import Comparison
+from zhiyin.evaluate.compare import compare as measured
+from zhiyin.models.roles import ModelSpec
+from zhiyin.pipeline.build import quick_spec, read_spec
+from zhiyin.pipeline.train import contest, fit
+from zhiyin.store.bundle import MANIFEST
+
+__all__ = ["compare", "fit", "load"]
+
+
+def load(folder: str | Path) -> Dataset:
+    """The data of a folder with ``zhiyin.toml`` and tables. A saved model: ``Recommender.load``."""
+    if (Path(folder) / MANIFEST).is_file():
+        raise ConfigError(f"'{folder}' holds a model, not data", "Open it with zhiyin.Recommender.load.")
+    return load_folder(folder)
+
+
+def compare(
+    *models: str | ModelSpec,
+    on: Dataset,
+    split: str = "default",
+    repeat: Repeat | None = None,
+    metrics: Iterable[str] | None = None,
+    k: int = 10,
+    quick: bool = False,
+    run: Run | None = None,
+) -> Comparison:
+    """Fit models on the past of a split and measure them on the same test requests.
+
+    A model is a name, the path of a TOML file, or a spec. Printing the result shows means with 95%
+    intervals and which differences are real; ``.to_page().save("report.html")`` writes the report.
+    """
+    circumstances = run or Run()
+    specs = named(models, quick=quick)
+    fought = contest(on, specs, lambda data: split_by(split, data, repeat, circumstances.seed), circumstances)
+    return measured(
+        fought.models,
+        fought.split.test,
+        fought.split.train,
+        metrics=metrics,
+        k=k,
+        note=fought.split.note,
+        train_cpu_s=fought.train_cpu_s,
+        seed=circumstances.seed,
+    )
+
+
+def named(models: Iterable[str | ModelSpec], *, quick: bool = False) -> dict[str, ModelSpec]:
+    """Specs under the names they have in tables: the kind, or the stem of the TOML file."""
+    found: dict[str, ModelSpec] = {}
+    for model in models:
+        spec = model if isinstance(model, ModelSpec) else read_spec(model)
+        name = Path(model).stem if isinstance(model, str) and model.endswith(".toml") else spec.kind
+        if name in found and found[name] == spec:
+            raise ConfigError(f"model '{name}' is given twice", "Name each once.")
+        if name in found:
+            name = f"{name} {spec.digest()[:4]}"
+        found[name] = quick_spec(spec) if quick else spec
+    if not found:
+        raise ConfigError("there is no model to compare", "Name at least one; zhiyin models lists them.")
+    return found
