@@ -12,12 +12,14 @@ from zhiyin.base.errors import ConfigError, DataError, MissingDataError
 from zhiyin.data.build import FURTHER, assemble
 from zhiyin.data.clean import LoadReport
 from zhiyin.data.dataset import Dataset
+from zhiyin.data.derive import described
 from zhiyin.data.encoding import to_utf8
 from zhiyin.data.files import read_table, source_of
 from zhiyin.data.schema import Manifest
 from zhiyin.data.tables import MANIFEST_FILE, Tables, columns_of
 
 QUARANTINE = "quarantine"
+DERIVED = ("items", "users")  # may stand in the events file
 
 
 def load(folder: str | Path, now_us: int | None = None) -> Dataset:
@@ -40,10 +42,19 @@ def load_with_report(folder: str | Path, now_us: int | None = None, *, quarantin
         if part is not None:
             wanted, text = columns_of(manifest, name)
             sources[name] = source_of(path / part.file, name, columns=wanted, text=text)
+            if name in DERIVED and part.file == manifest.events.file:
+                sources[name] = _out_of_events(sources[name], part.id, wanted)
     data, report = assemble(manifest, sources, now_us)
     if quarantine:
         _write_quarantine(path / QUARANTINE, [s.file for s in sources.values()], report.quarantine)
     return data, report
+
+
+def _out_of_events(source: Source, id_column: str, wanted: set[str]) -> Source:
+    """Items or users that have no file of their own: the events name them again and again."""
+    columns = [c for c in source.names if c in wanted]
+    rows = pl.DataFrame({c: source.get(c) for c in columns})
+    return Source.of(source.name, f"{source.file} ({source.name})", described(rows, id_column, columns))
 
 
 def read_folder(folder: str | Path) -> Tables:
@@ -53,7 +64,11 @@ def read_folder(folder: str | Path) -> Tables:
     frames: dict[str, pl.DataFrame | None] = {}
     for name in ("events", *FURTHER):
         part = getattr(manifest, name)
-        frames[name] = None if part is None else read_table(path / part.file, text=columns_of(manifest, name)[1])
+        wanted, text = columns_of(manifest, name) if part is not None else (set(), set())
+        frame = None if part is None else read_table(path / part.file, text=text)
+        if frame is not None and name in DERIVED and part.file == manifest.events.file:
+            frame = described(frame, part.id, [c for c in frame.columns if c in wanted])
+        frames[name] = frame
     events = frames["events"]
     return Tables(manifest, pl.DataFrame() if events is None else events, frames["items"], frames["users"], frames["relations"])
 
