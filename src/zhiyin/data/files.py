@@ -29,7 +29,10 @@ def read_table(path: str | Path, *, columns: Collection[str] | None = None, text
     path = Path(path)
     if _format(path) == "parquet":
         return _parquet(path, columns)
-    frame = _read_text(path)
+    return _typed(_read_text(path), columns, text)
+
+
+def _typed(frame: pl.DataFrame, columns: Collection[str] | None, text: Collection[str]) -> pl.DataFrame:
     if columns is not None:
         frame = frame.select([c for c in frame.columns if c in columns])
     return frame.with_columns(guess_type(frame[c]) for c in frame.columns if c not in text and frame[c].dtype == pl.String)
@@ -37,12 +40,14 @@ def read_table(path: str | Path, *, columns: Collection[str] | None = None, text
 
 def source_of(path: Path, name: str, *, columns: Collection[str], text: Collection[str]) -> Source:
     """The same as a ``Source``: columns of a plain Parquet file are read only when they are asked for."""
-    if path.suffix == ".parquet" and _format(path) == "parquet":
-        schema, height = _parquet_schema(path)
-        return Source(name, path.name, tuple(schema), height, lambda c: _parquet(path, [c]).get_column(c))
-    frame = read_table(path, columns=columns, text=text)
-    names = tuple(frame.columns)
-    return Source(name, path.name, names, frame.height, frame.get_column)
+    kind = _format(path)
+    if kind == "parquet" and path.suffix == ".parquet":
+        names, height = _parquet_schema(path)
+        return Source(name, path.name, tuple(names), height, lambda c: _parquet(path, [c]).get_column(c))
+    frame = _parquet(path, None) if kind == "parquet" else _read_text(path)
+    names, height = frame.columns, frame.height  # of the whole table: messages name the nearest column
+    frame = _typed(frame, columns, text)
+    return Source(name, path.name, tuple(names), height, frame.get_column)
 
 
 def _format(path: Path) -> str:
