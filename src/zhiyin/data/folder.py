@@ -11,6 +11,7 @@ import polars as pl
 from zhiyin.base.errors import ConfigError, DataError, MissingDataError
 from zhiyin.data.build import FURTHER, assemble
 from zhiyin.data.clean import LoadReport
+from zhiyin.data.columns import Source
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.derive import described
 from zhiyin.data.encoding import to_utf8
