@@ -67,7 +67,7 @@ def manifest_toml(manifest: Manifest) -> str:
 
 
 def _toml_lines(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[str]:
-    lines = [f"{toml_key(k)} = {_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
+    lines = [f"{toml_key(k)} = {toml_value(v)}" for k, v in values.items() if not isinstance(v, Mapping)]
     for name, inner in values.items():
         if isinstance(inner, Mapping):
             below = (*path, name)
@@ -78,10 +78,11 @@ def _toml_lines(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[s
 def toml_key(name: str) -> str:
     """A name as TOML writes it on the left of "=": in quotation marks where it must be."""
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else _value(name)
+    return name if bare else toml_value(name)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A plain value or list as TOML writes it on the right of "="."""
     # JSON writes text, numbers, booleans and lists as TOML does, but leaves DEL as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
