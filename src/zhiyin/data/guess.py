@@ -18,10 +18,10 @@ from zhiyin.base.errors import DataError, MissingDataError, ZhiyinError
 from zhiyin.data.columns import blank_to_null
 from zhiyin.data.encoding import content_of, encoding_of, to_utf8
 from zhiyin.data.files import FORMATS, PACKED, read_table, sniff_delimiter
-from zhiyin.data.guess_columns import Profile
+from zhiyin.data.guess_columns import Profile, looks_like_id
 from zhiyin.data.guess_manifest import Parts, manifest_of
 from zhiyin.data.guess_roles import Decision, EventRoles
-from zhiyin.data.guess_words import EVENT_ROLES, FILES, RELATION_PARTS, likeness
+from zhiyin.data.guess_words import EVENT_ROLES, FILES, RELATION_PARTS, likeness, words_of
 from zhiyin.data.schema import Manifest
 
 DOUBT = 0.6
@@ -176,6 +176,8 @@ def _events_table(frames: Mapping[str, pl.DataFrame]) -> tuple[str, EventRoles, 
         what = roles.found.get("item")
         if who is None or what is None:
             continue
+        if who.sure < 0.5 and what.sure < 0.5 and any(p.is_key and looks_like_id(p) for p in roles.profiles.values()):
+            continue  # rows with an id of their own and nobody named: a catalogue
         keyed = sum(roles.profiles[d.value].is_key and frame.height > 20 for d in (who, what))
         acts = sum(r in roles.found for r in ("time", "position")) * 0.3 + sum(r in roles.found for r in ("value", "kind")) * 0.15
         score = who.sure * what.sure + acts + 0.5 * _file_likeness(file, "events") - 0.8 * keyed + 0.03 * math.log10(frame.height)
@@ -224,7 +226,7 @@ def _described_by(role: str, ids: Profile, others: Mapping[str, pl.DataFrame]) -
             if key.values.dtype.is_nested() or not key.is_key:
                 continue
             share = found_share(ids.values, key.values)
-            same = 1.0 if column == ids.name else likeness(column, EVENT_ROLES[role[:-1]])
+            same = _same_name(column, ids.name, file, role)
             # Whole numbers are found in any list of whole numbers: then the name must say it too.
             if share < 0.3 or (same < 0.5 and (key.numbers is not None or share < 0.8)):
                 continue
@@ -235,6 +237,16 @@ def _described_by(role: str, ids: Profile, others: Mapping[str, pl.DataFrame]) -
         return None
     _, file, column, sure, why = max(scored, key=lambda s: s[0])
     return file, column, sure, why
+
+
+def _same_name(column: str, ids: str, file: str, role: str) -> float:
+    """0..1: does a key's name say that it holds these ids? In a file "artists" the column "id" does."""
+    if column == ids:
+        return 1.0
+    stem, noun = file.split(".")[0].lower(), words_of(ids)[0]
+    if words_of(column) in (["id"], ["编号"]) and (noun in stem or _file_likeness(file, role) > 0.5):
+        return 0.9
+    return likeness(column, EVENT_ROLES[role[:-1]])
 
 
 def _relations_table(

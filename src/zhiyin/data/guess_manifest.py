@@ -105,6 +105,7 @@ def _items(parts: Parts, decisions: list[Decision]) -> ItemsTable | None:
     if found is None:
         return None
     file, id_column, frame, sure, reason = found
+    kept = len(decisions)
     decisions += [Decision("items.file", file, round(sure, 2), reason), Decision("items.id", id_column, round(sure, 2), reason)]
     profiles = {c: Profile(c, frame[c]) for c in frame.columns if c != id_column}
     typed = {c: column_type(p) for c, p in profiles.items()}
@@ -118,6 +119,9 @@ def _items(parts: Parts, decisions: list[Decision]) -> ItemsTable | None:
             continue
         columns[name] = t.type
         decisions.append(Decision(f"items.columns.{name}", t.type, t.sure, t.reason))
+    if file == parts.events and not columns and not special:
+        del decisions[kept:]
+        return None
     return ItemsTable(file=file, id=id_column, columns=columns, **special)
 
 
@@ -169,7 +173,8 @@ def _users(parts: Parts, decisions: list[Decision]) -> UsersTable | None:
         if any_word(name, SENSITIVE):
             sensitive.append(name)
     if not columns:
-        parts.unused[file] = "says nothing of users beyond their ids"
+        if file != parts.events:
+            parts.unused[file] = "says nothing of users beyond their ids"
         del decisions[kept:]
         return None
     if sensitive:

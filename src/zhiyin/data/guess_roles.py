@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from zhiyin.data.guess_columns import Profile, column_type, looks_like_id
-from zhiyin.data.guess_words import DESCRIBES_ITEM, EVENT_ROLES, any_word, is_id_name, likeness
+from zhiyin.data.guess_words import COLUMN_TYPES, DESCRIBES_ITEM, EVENT_ROLES, any_word, is_id_name, likeness
 
 SAMPLE_ROWS = 200_000
 MAX_KINDS = 50
@@ -206,7 +206,8 @@ class EventRoles:
     def _rest(self) -> None:
         """What is left is context where it is a few words or numbers; long text and ids stay out."""
         for p in self.free:
-            few = p.n_distinct <= MAX_CONTEXT_VALUES and p.mean_length <= 40
+            prose = p.worded_share > 0.3 and (p.distinct_share > 0.2 or likeness(p.name, COLUMN_TYPES["text"]) > 0.7)
+            few = p.n_distinct <= MAX_CONTEXT_VALUES and p.mean_length <= 40 and not prose
             if p.values.dtype.is_nested():
                 self.unused[p.name] = "holds lists"
             elif not len(p.given):
