@@ -33,16 +33,18 @@ def time_reader(unit: TimeUnit = "auto", zone: str = "UTC", latest_us: int | Non
     def read(raw: pl.Series, place: str) -> Parsed:
         raw = blank_to_null(raw)
         values, problems = _microseconds(raw, unit, zone, place)
-        for early, why in ((values < EARLIEST_US, "is before the year 1900"), (values > LATEST_US, "is after the year 2200")):
-            if early.fill_null(False).any():
-                hint = f'Is events.time_unit = "{unit}" right? {_guess(raw)}' if raw.dtype.is_numeric() else ""
-                problems.append(Problem(mask(early.fill_null(False)), why, hint.rstrip()))
-        late = (values > latest_us).fill_null(False) if latest_us is not None else None
-        if late is not None and late.any() and not problems:
-            first = iso(int(values.filter(late)[0]))
-            problems.append(Problem(mask(late), f"lies in the future ({first})", "Correct it, or check time_unit and time_zone."))
         for problem in problems:
             values = values.set(pl.Series(problem.rows), None)
+        for out, why in ((values < EARLIEST_US, "is before the year 1900"), (values > LATEST_US, "is after the year 2200")):
+            if out.any():
+                hint = f'Is events.time_unit = "{unit}" right? {_guess(raw)}' if raw.dtype.is_numeric() else ""
+                problems.append(Problem(mask(out.fill_null(False)), why, hint.rstrip()))
+                values = values.set(out.fill_null(False), None)
+        late = (values > latest_us).fill_null(False) if latest_us is not None else None
+        if late is not None and late.any():
+            first = iso(int(values.filter(late)[0]))
+            problems.append(Problem(mask(late), f"lies in the future ({first})", "Correct it, or check time_unit and time_zone."))
+            values = values.set(late, None)
         return Parsed(values, problems)
 
     return read
