@@ -36,6 +36,7 @@ class SequenceSpec(ModelSpec):
     """
 
     kind: ClassVar[str] = "sequence"
+    validates: ClassVar[bool] = True
 
     dim: Annotated[int, Field(ge=4)] = 128
     layers: Annotated[int, Field(ge=1)] = 2

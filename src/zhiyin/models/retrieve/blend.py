@@ -1,0 +1,258 @@
+"""``zhiyin``, the default: several models whose opinions are added with weights learned out of sample.
+
+score(j) = sum over parts k of  w_log,k * log(share_k(j) + floor)  +  w_lin,k * linear_k(j)
+
+where share_k(j) is part k's positive score of j over their sum, and linear_k its score in standard
+deviations of that request's row (for the sequence model, which speaks in logits, its logit as it is).
+Weights are non-negative; they maximise the likelihood of the validation answers among the parts' best candidates, then climb on NDCG itself, and give way to the best single
+part if that is level: the blend is never worse than its best part on validation.
+
+An item nobody has touched yet has no collaborative score. It gets the score that touched items of equal
+text score get on average in the same request (a regression per request), so it competes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64
+from zhiyin.base.errors import ConfigError, FitError
+from zhiyin.data.catalog import Catalog
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.requests import Requests
+from zhiyin.data.run import Run
+from zhiyin.data.split import default_split
+from zhiyin.data.truth import Holdout
+from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
+from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, DenseScorer, forbid
+from zhiyin.models.roles import Model, ModelSpec, State
+
+FLOOR = 1e-4
+"""Share given to an item a part says nothing about: about one of ten thousand."""
+
+READS_TEXT = ("content", "text-neighbours", "text-ease")
+SHARES = ("popular", "buy-again", "item-neighbours", "user-neighbours", "transitions", "ease", "text-neighbours", "text-ease")
+"""Parts whose scores are counts of evidence, where ratios mean something."""
+
+VALIDATION_REQUESTS = 6_000
+
+
+class BlendSpec(ModelSpec):
+    """Choose by default. ``parts`` are model tables such as ``{kind = "ease", l2 = 100}``.
+
+    Without ``parts`` they follow from the data: transitions, sequence, EASE and item neighbours,
+    buy-again where repeats are allowed, and the text models where items have text. Costs the sum of
+    its parts; see ``sequence`` when one model must do.
+    """
+
+    kind: ClassVar[str] = "zhiyin"
+    validates: ClassVar[bool] = True
+
+    parts: tuple[dict[str, Any], ...] = ()
+    n_candidates: Annotated[int, Field(ge=10)] = 100
+
+    def part_specs(self, data: Dataset) -> list[ModelSpec]:
+        """The specs of the parts on this data."""
+        from zhiyin.models.registry import spec_of
+
+        given = self.parts or default_parts(data)
+        specs = [spec_of(part, f"zhiyin.parts[{i}]") for i, part in enumerate(given)]
+        if any(isinstance(spec, BlendSpec) for spec in specs):
+            raise ConfigError("a blend cannot be part of a blend", "Name its parts instead.")
+        return specs
+
+    def fit(self, data: Dataset, run: Run) -> Blend:
+        specs = self.part_specs(data)
+        if run.holdout is None:
+            split = default_split(data)
+            data, holdout = split.before_test, split.test
+        else:
+            holdout = run.holdout
+        parts: list[Model] = []
+        for i, spec in enumerate(specs):
+            folder = run.folder / f"part-{i}-{spec.kind}" if run.folder else None
+            run.report({"stage": "zhiyin", "note": f"fitting {spec.kind}", "step": i, "of": len(specs) + 1})
+            parts.append(spec.fit(data, replace(run, folder=folder, holdout=holdout)))
+        touched = data.positive.item_counts > 0
+        blank = Blend(self, data.catalog, tuple(parts), Learned.equal(len(_columns(parts))), touched)
+        learned = blank.learn(_sample(holdout, run.seed), self.n_candidates)
+        run.report({"stage": "zhiyin", "note": learned.told(_columns(parts)), "step": len(specs) + 1, "of": len(specs) + 1})
+        return replace(blank, learned=learned)
+
+    def restore(self, state: State, catalog: Catalog) -> Blend:
+        from zhiyin.models.registry import spec_of
+
+        specs = [spec_of(described, "the saved blend") for described in state.meta["parts"]]
+        parts = tuple(spec.restore(state.under(f"part{i}"), catalog) for i, spec in enumerate(specs))
+        learned = Learned(state.arrays["weights"].astype(np.float64), state.meta["validation"], tuple(state.meta["alone"]))
+        return Blend(self, catalog, parts, learned, state.arrays["touched"] > 0)
+
+
+def default_parts(data: Dataset) -> list[dict[str, Any]]:
+    """What usually helps on data of this kind."""
+    ordered = data.manifest.order != "none"
+    parts: list[dict[str, Any]] = []
+    if ordered:
+        parts += [{"kind": "sequence"}, {"kind": "transitions"}]
+        parts += [{"kind": "transitions", "reach": 5, "backward": 0.35, "row_power": 0.5, "column_power": 0.3}]
+        parts += [{"kind": "ease", "history_decay": 0.9}] if data.n_items <= 30_000 else [{"kind": "item-neighbours"}]
+    else:
+        parts += [{"kind": "ease"}] if data.n_items <= 30_000 else [{"kind": "item-neighbours"}]
+    if data.manifest.repeat.policy != "never":
+        parts += [{"kind": "buy-again"}]
+    parts += [{"kind": "popular"}]
+    if "text" in data.catalog.vectors:
+        parts += [{"kind": "content"}, {"kind": "text-neighbours"}]
+    return parts
+
+
+def _sample(holdout: Holdout, seed: int) -> Holdout:
+    if len(holdout) <= VALIDATION_REQUESTS:
+        return holdout
+    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), VALIDATION_REQUESTS, replace=False)))
+
+
+def _columns(parts: tuple[Model, ...] | list[Model]) -> list[tuple[int, str]]:
+    """(part, transform) of every weight."""
+    hows = {"sequence": ("logit",), **dict.fromkeys(SHARES, ("log", "linear"))}
+    return [(i, how) for i, part in enumerate(parts) for how in hows.get(part.spec.kind, ("linear",))]
+
+
+@dataclass(frozen=True)
+class Blend(DenseRetriever):
+    """``touched`` (n_items at fit,): items that had events; the others are scored by text."""
+
+    spec: BlendSpec
+    catalog: Catalog
+    parts: tuple[Model, ...]
+    learned: Learned
+    touched: Bool
+
+    def scores(self, requests: Requests) -> Float32:
+        rows = self._rows(requests)
+        total = np.zeros((len(requests), len(self.catalog)), np.float32)
+        for weight, (part, how) in zip(self.learned.weights, _columns(self.parts), strict=True):
+            if weight > 0:
+                total += np.float32(weight) * transformed(rows[part], how)
+        self._place_untouched(total, rows)
+        known = np.zeros(total.shape, np.bool_)
+        for row in rows:
+            known |= row > NEVER
+        total[~known] = NEVER
+        return total
+
+    def _rows(self, requests: Requests) -> list[Float32]:
+        return [_dense(part).scores(requests) for part in self.parts]
+
+    @cached_property
+    def untouched(self) -> Bool:
+        """Items without events, new ones included: (n_items,)."""
+        out = np.ones(len(self.catalog), np.bool_)
+        out[: len(self.touched)] = ~self.touched
+        return out
+
+    def _place_untouched(self, total: Float32, rows: list[Float32]) -> None:
+        """Give untouched items, in place, the average score of touched items of equal text score."""
+        texts = [transformed(rows[i], "linear") for i, part in enumerate(self.parts) if part.spec.kind in READS_TEXT]
+        cold, warm = self.untouched, ~self.untouched
+        if not cold.any() or not warm.any():
+            return
+        if not texts:
+            total[:, cold] = total[:, warm].min(axis=1, keepdims=True)
+            return
+        text = np.mean(texts, axis=0)
+        x, y = text[:, warm], total[:, warm]
+        x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+        slope = ((x - x_mean) * (y - y_mean)).sum(axis=1, keepdims=True) / np.maximum(((x - x_mean) ** 2).sum(axis=1, keepdims=True), 1e-9)
+        total[:, cold] = y_mean + np.maximum(slope, 1e-6) * (text[:, cold] - x_mean)
+
+    def learn(self, holdout: Holdout, n_candidates: int) -> Learned:
+        """Weights for the columns from validation requests and their answers."""
+        columns = _columns(self.parts)
+        pools, features, answers = [], [], []
+        start = 0
+        for chunk in holdout.requests.chunks(256):
+            truth = holdout.truth.take(np.arange(start, start + len(chunk)))
+            start += len(chunk)
+            rows = self._rows(chunk)
+            for row in rows:
+                forbid(row, chunk, self.catalog)
+            pool = _pool(rows, n_candidates)
+            at = np.nonzero(pool)
+            stacked = [transformed(rows[part], how)[at] for part, how in columns]
+            relevant = np.zeros(pool.shape, np.bool_)
+            relevant[truth.items.rows, truth.items.values] = True
+            pools.append(pool.sum(axis=1))
+            features.append(np.stack(stacked, axis=1))
+            answers.append(relevant[at])
+        if not features:
+            raise FitError("the validation set of the blend is empty", "Give more events or another split.")
+        return learn_weights(np.concatenate(features), np.concatenate(pools), np.concatenate(answers), holdout.truth.items.lengths)
+
+    def state(self) -> State:
+        arrays: dict[str, AnyArray] = {"weights": self.learned.weights, "touched": self.touched.astype(np.int8)}
+        meta: dict[str, Any] = {
+            "parts": [part.spec.described() for part in self.parts],
+            "validation": self.learned.validation,
+            "alone": list(self.learned.alone),
+        }
+        for i, part in enumerate(self.parts):
+            state = part.state()
+            arrays |= {f"part{i}.{name}": array for name, array in state.arrays.items()}
+            meta[f"part{i}"] = state.meta
+        return State(arrays, meta)
+
+    def with_catalog(self, catalog: Catalog) -> Self:
+        return replace(self, catalog=catalog, parts=tuple(part.with_catalog(catalog) for part in self.parts))
+
+
+def _dense(part: Model) -> DenseScorer:
+    if not isinstance(part, DenseScorer):
+        raise ConfigError(f"model '{part.spec.kind}' does not score a whole catalogue, so it cannot be blended")
+    return part
+
+
+def transformed(scores: Float32, how: str) -> Float32:
+    """A part's row made comparable with others': no -inf, the same order, no scale of its own."""
+    known = scores > NEVER
+    if how == "logit":
+        top = scores.max(axis=1, keepdims=True)
+        low = np.where(known, scores, np.inf).min(axis=1, keepdims=True)
+        return np.asarray(np.where(np.isfinite(top), np.where(known, scores, low) - top, 0), np.float32)
+    if how == "log":
+        positive = np.where(known, np.maximum(scores, 0), 0)
+        share = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12)
+        return np.asarray(np.log(share + np.float32(FLOOR)) - np.float32(np.log(FLOOR)), np.float32)
+    n = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    safe = np.where(known, scores, 0)
+    mean = safe.sum(axis=1, keepdims=True) / n
+    spread = np.sqrt((np.where(known, scores - mean, 0) ** 2).sum(axis=1, keepdims=True) / n)
+    z = np.where(known, (safe - mean) / np.maximum(spread, 1e-9), 0)
+    # What a part knows nothing about stands a little below its average, not at the bottom.
+    return np.asarray(np.where(known, z, np.float32(-0.5)), np.float32)
+
+
+def _pool(rows: list[Float32], n: int) -> Bool:
+    """Union of every part's best n: (n_requests, n_items)."""
+    pool = np.zeros(rows[0].shape, np.bool_)
+    n_items = rows[0].shape[1]
+    skip = n_items - min(n, n_items)
+    for row in rows:
+        best: AnyArray = np.argpartition(row, skip, axis=1)[:, skip:] if skip else np.tile(np.arange(n_items), (len(row), 1))
+        np.put_along_axis(pool, best, True, axis=1)
+    everything = np.stack([row > NEVER for row in rows]).any(axis=0)
+    return np.asarray(pool & everything)
+
+
+def weights_by_part(blend: Blend) -> Mapping[str, Float64]:
+    """What was learned, by part name: for reports."""
+    out: dict[str, Float64] = {}
+    for weight, (part, how) in zip(blend.learned.weights, _columns(blend.parts), strict=True):
+        out[f"{blend.parts[part].spec.kind}.{how}"] = weight
+    return out
