@@ -20,7 +20,7 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, widened
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State
 
@@ -72,9 +72,7 @@ class Ease(DenseRetriever):
         scores: Float32 = profile @ self.weights
         scores[:, self._untouched] = NEVER
         scores[np.diff(profile.indptr) == 0] = NEVER  # without a history there is nothing to say
-        if known == len(self.catalog):
-            return scores
-        return np.concatenate([scores, np.full((len(requests), len(self.catalog) - known), NEVER)], axis=1)
+        return widened(scores, len(self.catalog))
 
     @cached_property
     def _untouched(self) -> AnyArray:

@@ -28,7 +28,7 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, widened
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State
 
@@ -115,9 +115,7 @@ class Factors(DenseRetriever):
         found = self.vectors(profile) @ self.items.T
         found[:, self._untouched] = NEVER
         found[np.diff(profile.indptr) == 0] = NEVER
-        if known == len(self.catalog):
-            return found
-        return np.concatenate([found, np.full((len(requests), len(self.catalog) - known), NEVER)], axis=1)
+        return widened(found, len(self.catalog))
 
     def vectors(self, profile: sp.csr_matrix) -> Float32:
         """What each history (n, n_items, of ones) means: (n, dim)."""

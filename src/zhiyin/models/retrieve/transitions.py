@@ -21,7 +21,7 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, widened
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State
 
@@ -88,10 +88,7 @@ class Transitions(DenseRetriever):
         profile = profile_matrix(recent, len(self.catalog), self.spec.history_decay)[:, :known]
         found = profile @ self._rows
         scores: Float32 = found if isinstance(found, np.ndarray) else found.toarray()
-        np.copyto(scores, NEVER, where=scores <= 0)
-        if known == len(self.catalog):
-            return scores
-        return np.concatenate([scores, np.full((len(requests), len(self.catalog) - known), NEVER)], axis=1)
+        return widened(never_where_zero(scores), len(self.catalog))
 
     @cached_property
     def _rows(self) -> sp.csr_matrix | Float32:
