@@ -14,7 +14,7 @@ CONTEXTS = ("daytime", "weekday", "isweekend", "homework", "cost", "weather", "c
 
 
 def read(root: Path) -> Tables:
-    """One event per (user, app, context) with ``cnt`` uses as value; ``split`` = train, valid, test (7:1:2).
+    """One event per (user, app, context) with ``cnt`` uses as value; ``split`` = train, valid, test (7:2:1).
 
     ``extra["ctr_valid_test"]``: the published rows with labels and negatives, for click prediction.
     The log says "unknown" where it does not know; here those are empty.

@@ -17,18 +17,18 @@ NO_EVENTS = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String})
 
 
 def read_reviews(root: Path) -> Tables:
-    """Chinese reviews as items: text, category (外卖 food delivery, 酒店 hotels, ten kinds of goods), label 1 good, 0 bad."""
+    """Chinese reviews as items: text, collection, category (外卖 food delivery, 酒店 hotels, goods), label 1 good, 0 bad."""
     folder = root / "chinese_reviews"
-    parts = [
-        pl.read_parquet(folder / "waimai_10k.parquet").with_columns(cat=pl.lit("外卖")),
-        pl.read_parquet(folder / "hotel_7k.parquet").with_columns(cat=pl.lit("酒店")),
-        pl.read_parquet(folder / "online_shopping_10_cats.parquet"),
-    ]
+    category = {"waimai_10k": "外卖", "hotel_7k": "酒店", "online_shopping_10_cats": None}
+    parts = []
+    for name, word in category.items():
+        part = pl.read_parquet(folder / f"{name}.parquet").with_columns(collection=pl.lit(name))
+        parts.append(part if word is None else part.with_columns(cat=pl.lit(word)))
     rows = pl.concat(parts, how="diagonal").with_row_index("item_id")
     # Some reviews begin with the byte order mark of the file they came from.
     text = pl.col("review").str.strip_chars("\ufeff \t\r\n").alias("text")
-    items = rows.select(pl.col("item_id").cast(pl.String), text, pl.col("cat").alias("category"), "label")
-    table = ItemsTable(title="text", columns={"text": "text", "category": "category", "label": "number"})
+    items = rows.select(pl.col("item_id").cast(pl.String), text, pl.col("cat").alias("category"), "collection", "label")
+    table = ItemsTable(title="text", columns={"text": "text", "category": "category", "collection": "category", "label": "number"})
     return Tables(Manifest(name="chinese_reviews", order="none", language="zh", items=table), NO_EVENTS, items)
 
 
@@ -46,7 +46,7 @@ CHINESE_REVIEWS = Source(
     "chinese_reviews",
     "Chinese reviews of food delivery, hotels and goods with good/bad labels (texts only)",
     "None stated by the repository they were collected in; research use.",
-    {"items": 82_527, "外卖": 11_987, "酒店": 7_766, "goods": 62_774},
+    {"items": 82_527, "waimai_10k": 11_987, "hotel_7k": 7_766, "online_shopping_10_cats": 62_774},
     tuple(f"chinese_reviews/{table}.parquet" for table in ("waimai_10k", "hotel_7k", "online_shopping_10_cats")),
     read_reviews,
     behaviour=False,
