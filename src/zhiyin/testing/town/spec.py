@@ -17,10 +17,10 @@ class Causes(Spec):
     the items' general appeal; ``noise``: share of choices made at random.
     """
 
-    taste: Annotated[float, Field(ge=0, le=10)] = 1.3
+    taste: Annotated[float, Field(ge=0, le=10)] = 1.1
     routine: Annotated[float, Field(ge=0, le=10)] = 1.2
     distance: Annotated[float, Field(ge=0, le=10)] = 0.9
-    habit: Annotated[float, Field(ge=0, le=10)] = 1.6
+    habit: Annotated[float, Field(ge=0, le=10)] = 2.2
     popularity: Annotated[float, Field(ge=0, le=10)] = 0.5
     noise: Annotated[float, Field(ge=0, le=1)] = 0.03
 
