@@ -48,6 +48,10 @@ class Holdout:
         return Holdout(self.requests.take(rows), self.truth.take(rows))
 
 
+FEW_ANSWERS = 16
+"""Up to so many answers per request comparing all of them is quicker than a search (measured)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Hits:
     """Where the relevant items of n requests stand in their lists; all that rank metrics need.
@@ -84,23 +88,42 @@ def hits_of(slates: Slates, truth: Truth) -> Hits:
         kept = truth.gain > 0
         offsets = offsets_of(np.bincount(truth.items.rows[kept], minlength=len(truth)))
         truth = Truth(Ragged(offsets, truth.items.values[kept]), truth.gain[kept])
-    at = _answer_at(slates, truth.items)
-    found = np.flatnonzero(at >= 0)
+    found, answer = _matches(slates, truth.items)
     row = np.searchsorted(slates.offsets, found, side="right") - 1
-    gain = np.ones(len(found)) if truth.gain is None else truth.gain[at[found]].astype(np.float64)
+    gain = np.ones(len(found)) if truth.gain is None else truth.gain[answer].astype(np.float64)
     return Hits(row, found - slates.offsets[row], gain, truth.items.lengths, slates.lengths, truth)
 
 
-def _answer_at(slates: Slates, answers: Ragged) -> Int64:
-    """For every flat slate row the flat position of the equal answer, -1 where there is none: (n_flat,)."""
+def _matches(slates: Slates, answers: Ragged) -> tuple[Int64, Int64]:
+    """Flat positions of the hits in the lists, ascending, and of the equal answers."""
     if not len(answers.values) or not len(slates.item_ix):
-        return np.full(len(slates.item_ix), -1, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    widest = int(answers.lengths.max())
+    if widest > FEW_ANSWERS:
+        return _by_search(slates, answers)
+    found, answer, lengths = [], [], slates.lengths
+    for nth in range(widest):
+        at = np.minimum(answers.offsets[:-1] + nth, len(answers.values) - 1)
+        item = np.where(answers.lengths > nth, answers.values[at], np.int32(-1))
+        same = np.flatnonzero(slates.item_ix == np.repeat(item, lengths))
+        found.append(same)
+        answer.append(at[np.searchsorted(slates.offsets, same, side="right") - 1])
+    if widest == 1:
+        return found[0], answer[0]
+    together = np.concatenate(found)
+    order = np.argsort(together, kind="stable")
+    return together[order], np.concatenate(answer)[order]
+
+
+def _by_search(slates: Slates, answers: Ragged) -> tuple[Int64, Int64]:
+    """The same for any number of answers: one sort and one search of (request, item) keys."""
     width = int(max(answers.values.max(), slates.item_ix.max())) + 1
     wanted = answers.rows * width + answers.values
     order = np.argsort(wanted, kind="stable")  # nearly sorted already: answers lie request by request
     given = slates.items.rows * width + slates.item_ix
     at = order[np.minimum(np.searchsorted(wanted, given, sorter=order), len(wanted) - 1)]
-    return np.where(wanted[at] == given, at, -1)
+    found = np.flatnonzero(wanted[at] == given)
+    return found, at[found]
 
 
 def ndcg_of(hits: Hits, k: int) -> Float64:
