@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhiyin.base.arrays import Ragged, offsets_of
+from zhiyin.base.errors import DataError
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import EventsTable, Manifest
 from zhiyin.data.slates import Slates
-from zhiyin.data.truth import Truth, ndcg_at
+from zhiyin.data.truth import Truth, hits_of, ndcg_at
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.evaluate.facts import ItemFacts
 from zhiyin.evaluate.metrics import Judged, measure, metric
@@ -196,3 +197,29 @@ def test_auc_counts_candidates_and_filters() -> None:
     answers = Truth(Ragged.of([[2]]))
     # Candidates 1, 2, 3: item 2 stands below 1 and above 3.
     assert metric("auc")(slates, answers, asked, facts)[0] == pytest.approx(0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.booleans())
+def test_few_and_many_answers_are_matched_alike(seed: int, graded: bool) -> None:
+    slates, truth = random_case(np.random.default_rng(seed), 30, graded=graded)
+    few = hits_of(slates, truth)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zhiyin.data.truth.FEW_ANSWERS", 0)
+        many = hits_of(slates, truth)
+    for name in ("row", "rank", "gain", "n_relevant", "lengths"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(many, name))
+
+
+def test_nothing_to_measure_is_no_error() -> None:
+    none = Slates(np.zeros(3, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    found = measure(none, Truth(Ragged.of([[1], []])), ["ndcg", "hr", "map", "mrr"])
+    for values in found.values():
+        np.testing.assert_array_equal(values, [0.0, np.nan])
+    assert len(metric("hr")(Slates(np.zeros(1, np.int64), none.item_ix, none.score), Truth(Ragged.empty(0)))) == 0
+
+
+def test_lists_and_answers_must_pair() -> None:
+    slates, truth = random_case(np.random.default_rng(0), 3, graded=False)
+    with pytest.raises(DataError, match="3 lists cannot be measured against 2 answers"):
+        metric("hr")(slates, truth.take(np.arange(2)))

@@ -1,0 +1,1 @@
+"""Measuring: full ranking, intervals, paired comparison."""

@@ -66,6 +66,11 @@ class Comparison:
         """The metric that orders the models."""
         return self.metrics[0]
 
+    @property
+    def sliced(self) -> str:
+        """The metric shown by slice: the first that single requests have."""
+        return next((m for m in self.metrics if metric(m).per_request), self.primary)
+
     def to_text(self, width: int = 110) -> str:
         """Tables for a terminal of that many columns."""
         from zhiyin.evaluate.report import as_text

@@ -30,15 +30,12 @@ CELLS = 200_000
 class Scores:
     """What one model reached: (n_requests,) values per metric name, and one number per total metric."""
 
+    names: tuple[str, ...]  # in the order asked for
     values: Mapping[str, Float64]  # "ndcg@10" -> (n_requests,)
     totals: Mapping[str, float]  # "coverage@10" -> number
     n: int
     retrieve_cpu_s: float  # processor seconds spent in the model
     seed: int = 0
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*self.values, *self.totals)
 
     def __getitem__(self, name: str) -> Float64:
         """Values per request: (n_requests,)."""
@@ -64,7 +61,7 @@ class Scores:
         """Only some requests; totals belong to all of them and are dropped."""
         chosen = np.asarray(rows)
         n = int(chosen.sum()) if chosen.dtype == np.bool_ else len(chosen)
-        return Scores({name: v[chosen] for name, v in self.values.items()}, {}, n, float("nan"), self.seed)
+        return Scores(tuple(self.values), {name: v[chosen] for name, v in self.values.items()}, {}, n, float("nan"), self.seed)
 
 
 def evaluate(
@@ -110,7 +107,7 @@ def evaluate(
         if progress is not None:
             progress(start + len(part), len(holdout))
     totals = {str(m): TOTALS[m.name](exposure[m.k], _shown(model, holdout)) for m in wanted if not m.per_request}
-    return Scores({str(m): values[str(m)] for m in rows}, totals, len(holdout), spent, seed)
+    return Scores(tuple(map(str, wanted)), values, totals, len(holdout), spent, seed)
 
 
 def _possible(metrics: Iterable[str | Metric] | None, k: int, facts: ItemFacts | None) -> tuple[Metric, ...]:

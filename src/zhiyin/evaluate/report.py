@@ -23,7 +23,7 @@ _COLUMN = 20  # characters of a cell with its interval on the second line
 
 def header(c: Comparison) -> str:
     """What any figure below means nothing without."""
-    return f"{c.data}: {c.note}; full ranking; n = {c.n:,} requests; mean [95% bootstrap interval]"
+    return f"{c.data}: {c.note}; full ranking; n = {c.n:,}; mean [95% interval]"
 
 
 def against_line(c: Comparison) -> str:
@@ -52,9 +52,9 @@ def as_text(c: Comparison, width: int) -> str:
             console.print(_table(["model", *part], rows))
     for name in dict.fromkeys(row.slice for row in c.slices):
         of = [row for row in c.slices if row.slice == name]
-        console.print(f"{c.primary} by {name}")
+        console.print(f"{c.sliced} by {name}")
         for part in _parts(c.models, wide):
-            rows = [[f"{row.label} (n = {row.n:,})", *(_two_lines(row.estimates[m][c.primary]) for m in part)] for row in of]
+            rows = [[f"{row.label} (n = {row.n:,})", *(_two_lines(row.estimates[m][c.sliced]) for m in part)] for row in of]
             console.print(_table([name, *part], rows))
     return out.getvalue()
 
@@ -74,6 +74,11 @@ def as_page(c: Comparison) -> Page:
     page = Page(f"Comparison on {c.data}", header(c))
     best = c.models[0]
     page.facts({"requests": f"{c.n:,}", "models": str(len(c.models)), f"best by {c.primary}": best})
+    return add_comparison(page, c)
+
+
+def add_comparison(page: Page, c: Comparison) -> Page:
+    """Tables and plots at the end of a page that has more to say."""
     page.heading("All metrics")
     for part in _parts(c.metrics, 5):
         page.table(["model", *part], [[name, *(str(c.estimates[name][m]) for m in part)] for name in c.models], strong=_winners(c, part))
@@ -88,10 +93,10 @@ def as_page(c: Comparison) -> Page:
         page.heading("For whom")
     for name in dict.fromkeys(row.slice for row in c.slices):
         of = [row for row in c.slices if row.slice == name]
-        page.plot(_slice_plot(c, name, of), f"{c.primary} by {name}")
+        page.plot(_slice_plot(c, name, of), f"{c.sliced} by {name}")
         page.table(
             [name, "n", *c.models],
-            [[row.label, row.n, *(str(row.estimates[m][c.primary]) for m in c.models)] for row in of],
+            [[row.label, row.n, *(str(row.estimates[m][c.sliced]) for m in c.models)] for row in of],
         )
     page.heading("Cost and reach")
     costs = [[name, _seconds(c.train_cpu_s.get(name)), f"{c.users_per_cpu_s[name]:,.0f}"] for name in c.models]
@@ -127,12 +132,12 @@ def _metric_plot(c: Comparison) -> Plot:
 def _slice_plot(c: Comparison, name: str, rows: Sequence[SliceRow]) -> Plot:
     from zhiyin.page.plots import grouped_bars
 
-    found = {model: [row.estimates[model][c.primary] for row in rows] for model in c.models}
+    found = {model: [row.estimates[model][c.sliced] for row in rows] for model in c.models}
     return grouped_bars(
         [f"{row.label} (n = {row.n:,})" for row in rows],
         {model: [e.value for e in of] for model, of in found.items()},
         {model: ([e.low for e in of], [e.high for e in of]) for model, of in found.items()},
-        title=f"{c.primary} by {name}",
+        title=f"{c.sliced} by {name}",
     )
 
 
