@@ -125,7 +125,7 @@ class Rows:
         if rule == "drop":
             for problem in problems:
                 self.drop(problem.rows, column, problem.why, raw)
-            self.drop(mask(parsed.values.is_null()), column, "is empty")
+            self.drop(mask(parsed.values.is_null()), column, "is empty", raw)
             return parsed.values
         if rule == "flag":
             if needed:
