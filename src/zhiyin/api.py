@@ -21,7 +21,7 @@ from zhiyin.data.split import split_by
 from zhiyin.evaluate.compare import Comparison
 from zhiyin.evaluate.compare import compare as measured
 from zhiyin.models.roles import ModelSpec
-from zhiyin.pipeline.build import quick_spec, read_spec
+from zhiyin.pipeline.build import read_spec
 from zhiyin.pipeline.train import contest, fit
 from zhiyin.store.bundle import MANIFEST
 
@@ -51,8 +51,8 @@ def compare(
     intervals and which differences are real; ``.to_page().save("report.html")`` writes the report.
     """
     circumstances = run or Run()
-    specs = named(models, quick=quick)
-    fought = contest(on, specs, lambda data: split_by(split, data, repeat, circumstances.seed), circumstances)
+    specs = named(models)
+    fought = contest(on, specs, lambda data: split_by(split, data, repeat, circumstances.seed), circumstances, quick=quick)
     return measured(
         fought.models,
         fought.split.test,
@@ -65,7 +65,7 @@ def compare(
     )
 
 
-def named(models: Iterable[str | ModelSpec], *, quick: bool = False) -> dict[str, ModelSpec]:
+def named(models: Iterable[str | ModelSpec]) -> dict[str, ModelSpec]:
     """Specs under the names they have in tables: the kind, or the stem of the TOML file."""
     found: dict[str, ModelSpec] = {}
     for model in models:
@@ -75,7 +75,7 @@ def named(models: Iterable[str | ModelSpec], *, quick: bool = False) -> dict[str
             raise ConfigError(f"model '{name}' is given twice", "Name each once.")
         if name in found:
             name = f"{name} {spec.digest()[:4]}"
-        found[name] = quick_spec(spec) if quick else spec
+        found[name] = spec
     if not found:
         raise ConfigError("there is no model to compare", "Name at least one; zhiyin models lists them.")
     return found

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.data.dataset import Dataset
 from zhiyin.models.registry import spec_of
+from zhiyin.models.retrieve.blend import BlendSpec, default_parts
 from zhiyin.models.roles import ModelSpec
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
@@ -38,24 +40,13 @@ def read_spec(said: str) -> ModelSpec:
     return spec_of(values, said)
 
 
-def quick_spec(spec: ModelSpec) -> ModelSpec:
-    """The same model with settings for a first look; parts of a blend are quickened too.
+def quick_spec(spec: ModelSpec, data: Dataset) -> ModelSpec:
+    """The same model with settings for a first look at this data; the parts of a blend are quickened.
 
     Values that were set on purpose stay.
     """
-    own = {
-        key: value for key, value in QUICK.get(spec.kind, {}).items() if key in type(spec).model_fields and key not in spec.model_fields_set
-    }
-    parts = {name: _quick_part(getattr(spec, name)) for name in type(spec).model_fields}
-    changed = {name: value for name, value in parts.items() if value is not getattr(spec, name)}
-    return spec.model_copy(update={**own, **changed}) if own or changed else spec
-
-
-def _quick_part(value: Any) -> Any:
-    if isinstance(value, ModelSpec):
-        return quick_spec(value)
-    if isinstance(value, tuple) and any(isinstance(v, ModelSpec) for v in value):
-        return tuple(_quick_part(v) for v in value)
-    if isinstance(value, Mapping) and any(isinstance(v, ModelSpec) for v in value.values()):
-        return {name: _quick_part(v) for name, v in value.items()}
-    return value
+    if isinstance(spec, BlendSpec):
+        parts = spec.parts or default_parts(data)
+        return spec.model_copy(update={"parts": tuple({**QUICK.get(part.get("kind", ""), {}), **part} for part in parts)})
+    own = {key: value for key, value in QUICK.get(spec.kind, {}).items() if key not in spec.model_fields_set}
+    return spec.model_copy(update=own) if own else spec

@@ -78,11 +78,10 @@ def train(
     """
     circumstances = run or Run()
     asked = spec if isinstance(spec, ModelSpec) else spec_of(spec)
-    if quick:
-        asked = quick_spec(asked)
     if not len(data.events):
         raise DataError(f"data set '{data.manifest.name}' has no events to learn from", "Check events.file in zhiyin.toml.")
     data, reader = readable(data, circumstances)
+    asked = quick_spec(asked, data) if quick else asked
     cut = split(data)
     measured = asked.fit(cut.train, replace(circumstances, holdout=cut.validation))
     again = refit if refit is not None else not quick and not asked.validates
@@ -92,26 +91,39 @@ def train(
 
 @dataclass(frozen=True)
 class Contest:
-    """Several models fitted on the past of one split, and what each fit cost in processor seconds."""
+    """Several models fitted on the past of one split, and what each fit cost in processor seconds.
+
+    ``data`` is the whole of it, with the text vectors that ``reader`` made.
+    """
 
     models: Mapping[str, Model]
     split: Split
     train_cpu_s: Mapping[str, float]
+    data: Dataset
+    reader: Reader | None
+
+    def recommender(self, name: str) -> Recommender:
+        """One of the models, asked like any other: it looks back on all events before the ``now`` it is given."""
+        return _served(self.data, self.reader, self.models[name])
 
 
-def contest(data: Dataset, specs: Mapping[str, ModelSpec], split: Splitter = default_split, run: Run | None = None) -> Contest:
+def contest(
+    data: Dataset, specs: Mapping[str, ModelSpec], split: Splitter = default_split, run: Run | None = None, *, quick: bool = False
+) -> Contest:
     """Fit every spec on the same past with the same validation; ready to be compared on ``split.test``."""
     circumstances = run or Run()
-    cut = split(readable(data, circumstances)[0])
+    data, reader = readable(data, circumstances)
+    cut = split(data)
     models: dict[str, Model] = {}
     spent: dict[str, float] = {}
     for name, spec in specs.items():
         folder = circumstances.folder / name if circumstances.folder else None
         before = cpu_s()
-        models[name] = spec.fit(cut.train, replace(circumstances, holdout=cut.validation, folder=folder))
+        asked = quick_spec(spec, data) if quick else spec
+        models[name] = asked.fit(cut.train, replace(circumstances, holdout=cut.validation, folder=folder))
         spent[name] = cpu_s() - before
         circumstances.report({"stage": name, "note": f"fitted in {spent[name]:.1f} CPU s", "step": 1, "of": 1})
-    return Contest(models, cut, spent)
+    return Contest(models, cut, spent, data, reader)
 
 
 def _fit_all(data: Dataset, spec: ModelSpec, run: Run, split: Splitter) -> Model:

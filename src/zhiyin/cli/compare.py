@@ -1,0 +1,57 @@
+"""``zhiyin compare``: models on the same past, measured on the same requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhiyin.cli.given import RepeatOption, SeedOption, SplitOption, open_data, repeat_of
+from zhiyin.cli.outcome import JsonOption, aside, emit, ending, tell
+from zhiyin.cli.progress import progress
+from zhiyin.cli.train import QuickOption
+
+
+@ending
+def compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names (zhiyin models) or TOML files; one is enough.")],
+    on: Annotated[str, typer.Option("--on", metavar="DATA", help="A folder with zhiyin.toml, or the name of a known data set.")],
+    split: SplitOption = "default",
+    repeat: RepeatOption = None,
+    metrics: Annotated[str | None, typer.Option(help="Such as ndcg@10,recall@50; the first orders the table. Default: all.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists for metrics without @.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="The report; default: DATA-compare.html, here.")] = None,
+    quick: QuickOption = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit models, rank the whole catalogue for every test request, and say which differences are real.
+
+    Prints the table and writes a self-contained HTML report with plots.
+
+    Example: zhiyin compare popular transitions ease --on shop
+    """
+    from zhiyin.api import compare as contest
+    from zhiyin.api import named
+    from zhiyin.data.run import Run
+
+    named(models)  # a misspelt name must not wait for the data
+    data = open_data(on)
+    with progress() as report:
+        found = contest(
+            *models,
+            on=data,
+            split=split,
+            repeat=repeat_of(repeat),
+            metrics=None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()],
+            k=k,
+            quick=quick,
+            run=Run(seed=seed, report=report),
+        )
+    path = found.to_page().save(out or Path(f"{data.manifest.name}-compare.html"))
+    if as_json:
+        emit({**found.to_dict(), "report": str(path)})
+    else:
+        tell(found.to_text())
+    aside(f"report: {path}")
