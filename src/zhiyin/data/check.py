@@ -50,6 +50,9 @@ def check(
     (texts -> share of tokens the encoder does not know) belongs to the text room above.
     """
     look = Look(data, report, tables, unknown_share)
+    if not len(data.events):
+        nothing = Finding("bad", "amounts", "There are no events.", "Look at the files and at [clean] in zhiyin.toml.")
+        return Findings(data.manifest.name, facts(look), (nothing,), look.columns)
     found = [*_loaded(look), *_missing(look)]
     for rule in RULES:
         found += rule(look)

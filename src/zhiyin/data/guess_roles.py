@@ -42,7 +42,7 @@ class EventRoles:
         self.of_user: dict[str, float] = {}
         self.context: list[str] = []
         self.unused: dict[str, str] = {}
-        for find in (self._time, self._split, self._people_and_things, self._session, self._describing, self._position):
+        for find in (self._time, self._split, self._people_and_things, self._session, self._position, self._describing):
             find()
         self._kind()
         self._value()

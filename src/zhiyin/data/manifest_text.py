@@ -94,7 +94,7 @@ def _table(path: str, values: Mapping[str, Any], said: Mapping[str, str]) -> Ite
     if path in KEYS:
         yield f"# {KEYS[path][0]}"
     if path in said:
-        yield f"# {said[path]}"
+        yield f"# {_comment(said[path])}"
     yield f"[{'.'.join(toml_key(part) for part in path.split('.'))}]"
     inner = {k: v for k, v in values.items() if isinstance(v, Mapping)}
     for key, value in values.items():
@@ -110,8 +110,12 @@ def _line(key: str, value: Any, said: Mapping[str, str], path: str = "") -> str:
     dotted = f"{path}.{key}" if path else key
     notes = [n for n in (KEYS.get(dotted, ("",))[0], said.get(dotted, "")) if n]
     written = f"{toml_key(key)} = {toml_value(value)}"
-    # A comment ends with its line, whatever the data put into it.
-    return f"{written}  # {' | '.join(' '.join(n.split()) for n in notes)}" if notes else written
+    return f"{written}  # {' | '.join(map(_comment, notes))}" if notes else written
+
+
+def _comment(text: str) -> str:
+    """A comment ends with its line and holds no control characters, whatever the data put into it."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
 def _offered(path: str, values: Mapping[str, Any]) -> Iterator[str]:

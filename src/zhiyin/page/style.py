@@ -65,9 +65,11 @@ def number(value: float) -> str:
     """A number as people read it: 12,345 or 0.1234; empty for NaN."""
     if math.isnan(value):
         return ""
-    if value == int(value) and abs(value) < 1e15 if math.isfinite(value) else False:
+    if math.isinf(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    return f"{value:,.4f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:,.4f}" if abs(value) < 1 else f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
 
 
 def tick(value: float) -> str:
