@@ -1,0 +1,115 @@
+"""How much each text model may say about items nobody has touched: learned by pretending.
+
+A share of the touched items is hidden with all its events; the models are fitted on what is left
+and rank the hidden items for the people who had them. Weights over the standardised scores are
+those that put the truly chosen ones on top. No validation or test answer is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64, Ragged, offsets_of
+from zhiyin.base.errors import FitError
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.requests import Requests
+from zhiyin.data.run import Run
+from zhiyin.data.truth import Holdout, Truth
+from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
+from zhiyin.models.retrieve.dense import NEVER, DenseScorer
+from zhiyin.models.roles import ModelSpec
+
+MAX_HIDDEN, MAX_REQUESTS = 2_000, 4_000
+"""Enough to learn a handful of weights from, small enough for any catalogue."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """``rest`` is the data without the ``items`` (sorted row numbers); ``holdout`` asks for them."""
+
+    rest: Dataset
+    items: AnyArray
+    holdout: Holdout
+
+
+def hide_items(data: Dataset, share: float = 0.2, seed: int = 0, least_history: int = 2) -> Hidden:
+    """Hide a seeded share of the touched items; one request per person who had one of them and who
+    keeps at least ``least_history`` other items. Raises ``FitError`` when nobody is left to ask."""
+    data = data.positive
+    touched = np.flatnonzero(data.item_counts)
+    rng = np.random.default_rng(seed)
+    n = min(max(1, round(share * len(touched))), MAX_HIDDEN)
+    items = np.sort(rng.permutation(touched)[:n])
+    gone = np.zeros(data.n_items, np.bool_)
+    gone[items] = True
+    rest, answers = data.take(~gone[data.events.item_ix]), data.take(gone[data.events.item_ix])
+    kept, wanted = _sets(rest), _sets(answers)
+    people = np.flatnonzero((kept.lengths >= least_history) & (wanted.lengths > 0))
+    if not len(people):
+        raise FitError("no person is left to learn the weights of cold items from", "It takes people with three items or more.")
+    if len(people) > MAX_REQUESTS:
+        people = np.sort(rng.choice(people, MAX_REQUESTS, replace=False))
+    requests = Requests.of(rest.history(people), people, np.iinfo(np.int64).max, allowed=gone)
+    return Hidden(rest, items, Holdout(requests, Truth(wanted.take(people))))
+
+
+def learn_cold_weights(specs: Sequence[ModelSpec], data: Dataset, run: Run, share: float = 0.2) -> Learned:
+    """One weight >= 0 per spec for ``cold_scores``. Costs one more fit of each model."""
+    hidden = hide_items(data, share, run.seed)
+    rest = hidden.rest.with_catalog(replace(data.catalog, available=None))
+    models = [spec.fit(rest, replace(run, holdout=None, folder=None)) for spec in specs]
+    place = np.full(data.n_items, -1)
+    place[hidden.items] = np.arange(len(hidden.items))
+    features, answers = [], []
+    holdout, start = hidden.holdout, 0
+    for chunk in holdout.requests.chunks(256):
+        truth = holdout.truth.take(np.arange(start, start + len(chunk)))
+        start += len(chunk)
+        rows = [standardised(dense(model).scores(chunk)[:, hidden.items]) for model in models]
+        features.append(np.stack([row.ravel() for row in rows], axis=1))
+        relevant = np.zeros((len(chunk), len(hidden.items)), np.bool_)
+        relevant[truth.items.rows, place[truth.items.values]] = True
+        answers.append(relevant.ravel())
+    sizes = np.full(len(holdout), len(hidden.items), np.int64)
+    return learn_weights(np.concatenate(features), sizes, np.concatenate(answers), holdout.truth.items.lengths)
+
+
+def cold_scores(parts: Sequence[Float32], weights: Float64) -> Float32:
+    """Parts' scores of the same items (n_requests, n_items) -> weighted sum of standardised rows.
+
+    -inf where no part says anything.
+    """
+    total = np.zeros(parts[0].shape, np.float32)
+    known: Bool = np.zeros(parts[0].shape, np.bool_)
+    for part, weight in zip(parts, weights, strict=True):
+        total += np.float32(weight) * standardised(part)
+        known |= part > NEVER
+    return np.where(known, total, NEVER)
+
+
+def standardised(scores: Float32) -> Float32:
+    """Each row to mean 0 and deviation 1 over what is known; what is not known counts as average."""
+    known = scores > NEVER
+    n = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    safe = np.where(known, scores, 0.0)
+    mean = safe.sum(axis=1, keepdims=True) / n
+    centred = np.where(known, safe - mean, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
+    return np.asarray(centred / np.maximum(spread, 1e-9), np.float32)
+
+
+def dense(model: object) -> DenseScorer:
+    """The model as one that scores whole rows; raises ``FitError`` when it does not."""
+    if not isinstance(model, DenseScorer):
+        raise FitError(f"model '{type(model).__name__}' does not score a whole catalogue")
+    return model
+
+
+def _sets(data: Dataset) -> Ragged:
+    """The distinct items of each user."""
+    rows = np.unique(data.events.user_ix.astype(np.int64) * data.n_items + data.events.item_ix)
+    counts = np.bincount(rows // data.n_items, minlength=data.n_users)
+    return Ragged(offsets_of(counts), (rows % data.n_items).astype(np.int32))

@@ -1,0 +1,88 @@
+"""Text neighbours: like what you had, by what its words say.
+
+Score of item j = sum over items i of the history of max(0, cos(text_i, text_j)) ^ power. The power
+sharpens: with 1 this is the cosine to the mean of the history (see ``content``), with 8 near twins
+count and vague likeness does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from zhiyin.base.arrays import AnyArray, Float32
+from zhiyin.base.errors import ConfigError
+from zhiyin.data.catalog import Catalog, Vectors
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.requests import Requests
+from zhiyin.data.run import Run
+from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.models.retrieve.profile import profile_matrix
+from zhiyin.models.roles import ModelSpec, State, chunk_rows
+
+
+class TextNeighboursSpec(ModelSpec):
+    """Choose for new items and for catalogues whose texts are precise (models, editions, parts).
+
+    It learns nothing from behaviour, so it is the same for cold and warm items; see ``text-ease``
+    for what behaviour adds. ``history_decay`` weighs older events down, as in ``ease``.
+    """
+
+    kind: ClassVar[str] = "text-neighbours"
+
+    power: Annotated[float, Field(ge=1, le=64)] = 8.0
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    def fit(self, data: Dataset, run: Run) -> TextNeighbours:
+        text_vectors(data.catalog, self.kind)
+        return TextNeighbours(self, data.catalog)
+
+    def restore(self, state: State, catalog: Catalog) -> TextNeighbours:
+        return TextNeighbours(self, catalog)
+
+
+def text_vectors(catalog: Catalog, kind: str) -> Vectors:
+    """The catalogue's text vectors; raises ``ConfigError`` when nobody made them."""
+    vectors = catalog.vectors.get("text")
+    if vectors is None:
+        raise ConfigError(f"model '{kind}' needs text vectors and the catalogue has none", "Call with_text_vectors(data) before fit.")
+    return vectors
+
+
+def likeness(left: AnyArray, right: AnyArray, power: float) -> Float32:
+    """Cosines of unit rows (n, dim) and (m, dim), negative ones 0, to a power: (n, m)."""
+    cosine: Float32 = np.clip(left @ right.T, 0.0, 1.0).astype(np.float32, copy=False)
+    return cosine if power == 1.0 else np.power(cosine, np.float32(power))
+
+
+@dataclass(frozen=True)
+class TextNeighbours(DenseRetriever):
+    """Nothing is stored: the vectors are the catalogue's, so items appended later are found at once."""
+
+    spec: TextNeighboursSpec
+    catalog: Catalog
+
+    def scores(self, requests: Requests) -> Float32:
+        vectors = text_vectors(self.catalog, self.spec.kind)
+        profile = profile_matrix(requests.history, len(self.catalog), self.spec.history_decay)
+        out = np.zeros((len(requests), len(self.catalog)), np.float32)
+        for items in _parts(np.unique(profile.indices), chunk_rows(len(self.catalog))):
+            near = likeness(vectors.matrix[items], vectors.matrix, self.spec.power)
+            near[np.arange(len(items)), items] = 0.0  # an item says nothing of itself
+            out += profile[:, items] @ near
+        return np.where(out > 0, out, NEVER)
+
+    def state(self) -> State:
+        return State()
+
+    def with_catalog(self, catalog: Catalog) -> Self:
+        return replace(self, catalog=catalog)
+
+
+def _parts(items: AnyArray, size: int) -> Iterator[AnyArray]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
