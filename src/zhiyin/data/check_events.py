@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from zhiyin.base.arrays import Float64
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.clean import bursts, robust_scale
 from zhiyin.data.findings import Finding, many
@@ -117,10 +118,13 @@ def machines(look: Look) -> Iterator[Finding]:
     e = look.data.events
     if look.timed:
         # A basket is written down at one instant: only acts at different moments count.
-        moments = np.unique(np.stack([e.user_ix.astype(np.int64), e.time_us]), axis=1)
-        fast = bursts(moments[0].astype(np.int32), moments[1], PER_MINUTE)
+        order = np.lexsort((e.time_us, e.user_ix))
+        user, at = e.user_ix[order], e.time_us[order]
+        moment = np.append(True, (np.diff(user) != 0) | (np.diff(at) != 0))
+        user, at = user[moment], at[moment]
+        fast = bursts(user, at, PER_MINUTE)
         if fast.any():
-            who, n = len(np.unique(moments[0][fast])), int(fast.sum())
+            who, n = len(np.unique(user[fast])), int(fast.sum())
             yield Finding(
                 "warn",
                 "bursts",
@@ -171,18 +175,19 @@ def numbers(look: Look) -> Iterator[Finding]:
         yield from far_out("events", name, seen)
 
 
-def far_out(table: str, name: str, seen: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Iterator[Finding]:
-    """Numbers (n,) beyond 8 robust deviations; on the logarithm where all are positive, as amounts are skewed."""
-    skewed = bool((seen > 0).all())
-    x = np.log(seen) if skewed else np.sign(seen) * np.log1p(np.abs(seen))
-    middle, scale = robust_scale(x)
-    far = np.abs(x - middle) > FAR * max(scale, 1e-9)
-    if far.any() and far.mean() < 0.01:
-        n, middle_value = int(far.sum()), np.median(seen)
-        worst = float(seen[far][np.abs(x[far] - middle).argmax()])
+def far_out(table: str, name: str, seen: Float64) -> Iterator[Finding]:
+    """Numbers (n,) beyond 8 robust deviations, as they are and on a logarithm: amounts are skewed, and that is no fault."""
+    far = np.ones(len(seen), np.bool_)
+    for x in (seen, np.sign(seen) * np.log1p(np.abs(seen))):
+        middle, scale = robust_scale(x)
+        far &= np.abs(x - middle) > FAR * max(scale, 1e-9)
+    n, median = int(far.sum()), float(np.median(seen))
+    # Where many are far out that is how the numbers are spread.
+    if 0 < n <= max(3, 0.01 * len(seen)):
+        worst = float(seen[far][np.abs(seen[far] - median).argmax()])
         yield Finding(
             "warn",
             "outliers",
-            f"{table} column '{name}' has {many(n, 'value')} far from the others, such as {worst:g} (median {middle_value:g}).",
+            f"{table} column '{name}' has {many(n, 'value')} far from the others, such as {worst:g} (median {median:g}).",
             f'[clean.outlier] {name} = "clip" or "drop" takes care of them.',
         )

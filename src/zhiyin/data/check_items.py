@@ -63,7 +63,7 @@ def references(look: Look) -> Iterator[Finding]:
     d = look.data
     used = d.item_counts > 0
     if d.manifest.items is not None:
-        unknown = look.undescribed.to_numpy() & used
+        unknown = look.strangers("items") & used
         if unknown.any():
             n, acts = int(unknown.sum()), int(d.item_counts[unknown].sum())
             first = d.catalog.items[int(np.flatnonzero(unknown)[0])]
@@ -78,10 +78,10 @@ def references(look: Look) -> Iterator[Finding]:
             yield Finding(
                 "info", "idle items", f"{idle:,} of {many(d.n_items, 'item')} have no event: they are recommended from their text."
             )
-    if d.manifest.users is not None and d.users_table.width > 1:
-        strangers = d.users_table.select(pl.all_horizontal(pl.all().exclude(d.users_table.columns[0]).is_null())).to_series()
-        if strangers.any():
-            yield Finding("info", "unknown users", f"{many(int(strangers.sum()), 'user')} of the events had no row in the users table.")
+    if d.manifest.users is not None and d.users_table.width:
+        n = int(look.strangers("users").sum())
+        if n:
+            yield Finding("info", "unknown users", f"{many(n, 'user')} of the events had no row in the users table.")
 
 
 def descriptions(look: Look) -> Iterator[Finding]:

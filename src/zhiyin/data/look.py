@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import Float64, Int64
+from zhiyin.base.arrays import Bool, Float64, Int64
 from zhiyin.data.clean import LoadReport
 from zhiyin.data.columns import blank_to_null
 from zhiyin.data.dataset import Dataset
@@ -49,14 +50,18 @@ class Look:
         counts = self.data.item_counts
         return counts[counts > 0]
 
-    @cached_property
-    def undescribed(self) -> pl.Series:
-        """Items (n_items,) of which the catalogue knows the id alone."""
-        table = self.data.catalog.table
-        rest = table.columns[1:]
-        if not rest:
-            return pl.Series(np.ones(table.height, np.bool_))
-        return table.select(pl.all_horizontal(pl.col(rest).is_null())).to_series()
+    def strangers(self, table: Literal["items", "users"]) -> Bool:
+        """Items or users that events name and their table does not: (n,). Rows of the table come first.
+
+        Without a report of the loading, rows of which only the id is known are taken for such.
+        """
+        frame = self.data.catalog.table if table == "items" else self.data.users_table
+        if self.report is not None and table in self.report.kept:
+            known = self.report.kept[table] - self.report.rows("merged", table)
+            return np.arange(frame.height) >= known
+        rest = frame.columns[1:]
+        empty = frame.select(pl.all_horizontal(pl.col(rest).is_null())).to_series() if rest else pl.repeat(False, frame.height, eager=True)
+        return np.asarray(empty.to_numpy(), dtype=np.bool_)
 
     @cached_property
     def item_types(self) -> dict[str, str]:
