@@ -64,7 +64,7 @@ def facts(look: Look) -> dict[str, Any]:
     """The numbers one asks for first."""
     d, e = look.data, look.data.events
     out: dict[str, Any] = {"events": len(e), "users": d.n_users, "items": d.n_items}
-    pairs = len(look.pairs)
+    pairs = look.n_pairs
     out["filled share of the user-item matrix"] = pairs / max(d.n_users * d.n_items, 1)
     out["events per user (median)"] = float(np.median(look.per_user)) if len(look.per_user) else 0.0
     out["events per item (median)"] = float(np.median(look.per_item)) if len(look.per_item) else 0.0

@@ -51,7 +51,7 @@ def times(look: Look) -> Iterator[Finding]:
     """Times that are no real times: one instant for all, whole days, ties, a few ages away."""
     if not look.timed:
         return
-    t, user = look.data.events.time_us, look.data.events.user_ix
+    t = look.data.events.time_us
     n = len(t)
     instants, counts = np.unique(t, return_counts=True)
     top = counts.max() / n
@@ -67,16 +67,12 @@ def times(look: Look) -> Iterator[Finding]:
         yield Finding(
             "warn", "dates", "All times are whole days: the order within a day is not known.", "Give times with hours if there are any."
         )
-    order = np.lexsort((t, user))
-    same = (np.diff(user[order]) == 0) & (np.diff(t[order]) == 0)
-    tied = np.zeros(n, np.bool_)
-    tied[:-1] |= same
-    tied[1:] |= same
-    if tied.mean() > 0.05:
+    tied = float(look.tied.mean())
+    if tied > 0.05:
         yield Finding(
             "info",
             "tied times",
-            f"{tied.mean():.0%} of the events happened at the same time as another of the same user; the order of the file decides.",
+            f"{tied:.0%} of the events happened at the same time as another of the same user; the order of the file decides.",
             "Baskets are like that; else give events.position.",
         )
     gaps = np.diff(instants)
@@ -100,9 +96,10 @@ def duplicates(look: Look) -> Iterator[Finding]:
     if not look.timed:
         return
     e = look.data.events
-    order = np.lexsort((e.kind_ix, e.item_ix, e.user_ix, e.time_us))
-    columns = [c[order] for c in (e.time_us, e.user_ix, e.item_ix, e.kind_ix)]
-    twice = int(np.logical_and.reduce([c[1:] == c[:-1] for c in columns]).sum()) if len(e) > 1 else 0
+    rows = np.flatnonzero(look.tied)  # only these can be doubles
+    columns = [c[rows] for c in (e.kind_ix, e.item_ix, e.user_ix, e.time_us)]
+    order = np.lexsort(columns)
+    twice = int(np.logical_and.reduce([np.diff(c[order]) == 0 for c in columns]).sum()) if len(rows) else 0
     share = twice / len(e)
     if twice:
         yield Finding(
@@ -118,7 +115,7 @@ def machines(look: Look) -> Iterator[Finding]:
     e = look.data.events
     if look.timed:
         # A basket is written down at one instant: only acts at different moments count.
-        order = np.lexsort((e.time_us, e.user_ix))
+        order, _ = look.data.by_user
         user, at = e.user_ix[order], e.time_us[order]
         moment = np.append(True, (np.diff(user) != 0) | (np.diff(at) != 0))
         user, at = user[moment], at[moment]
@@ -148,7 +145,7 @@ def machines(look: Look) -> Iterator[Finding]:
 def repeats(look: Look) -> Iterator[Finding]:
     """Does the repeat policy fit what people do?"""
     n = len(look.data.events)
-    share = 1 - len(look.pairs) / max(n, 1)
+    share = 1 - look.n_pairs / max(n, 1)
     policy = look.data.manifest.repeat.policy
     if policy == "never" and share > 0.1:
         yield Finding(
