@@ -117,8 +117,8 @@ def measured(score: Scorer, requests: Requests, truth: Truth) -> dict[str, AnyAr
     """Recall@20 and NDCG@20 of every request."""
     scores = score(requests)
     # Not by number: low numbers are popular items in these files, and that would be a leak.
-    anywhere = np.random.default_rng(0).permutation(scores.shape[1])
-    last = np.where(scores > NEVER, scores, -1e30 - 1e26 * anywhere)
+    anywhere = np.random.default_rng(0).random(scores.shape)
+    last = np.where(scores > NEVER, scores, -1e30 - 1e29 * anywhere)
     if requests.allowed is not None:
         last[:, ~requests.allowed] = NEVER
     if requests.exclude is not None:
