@@ -116,8 +116,9 @@ def recommend(runs: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         folder_of_events(folder, 100_000)
-        child([*command, "train", str(folder), "--model", "popular"])
-        walls = [child([*command, "recommend", str(folder), "--user", "customer-000007", "-n", "10"])[0] for _ in range(runs + 1)][1:]
+        model = str(folder / "model")
+        child([*command, "train", str(folder), "--model", "popular", "--out", model])
+        walls = [child([*command, "recommend", model, "--user", "customer-000007", "-n", "10"])[0] for _ in range(runs + 1)][1:]
     return [rows_of("zhiyin recommend", "wall_s", walls, "s")]
 
 

@@ -42,11 +42,12 @@ class Source:
         return self.get(name)
 
     def _remedy(self, name: str) -> str:
-        if len(self.names) == 1:
-            return f"It has one column, '{self.names[0][:60]}': is it divided by something else than comma, tab, semicolon or |?"
-        if self.names and all(n.replace(".", "", 1).isdecimal() for n in self.names):
-            return f"Its first row looks like data ({', '.join(self.names[:3])}): put a header row above it."
-        return nearest(name, self.names)
+        names = [" ".join(n.split()) for n in self.names]  # workbooks put line breaks into their headers
+        if len(names) == 1:
+            return f"It has one column, '{names[0][:60]}': is it divided by something else than comma, tab, semicolon or |?"
+        if names and all(n.replace(".", "", 1).isdecimal() for n in names):
+            return f"Its first row looks like data ({', '.join(names[:3])}): put a header row above it."
+        return nearest(name, names)
 
 
 @dataclass(frozen=True)

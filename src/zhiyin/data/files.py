@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from zhiyin.base.errors import ConfigError, DataError, MissingDataError, nearest
 from zhiyin.data.columns import Source
@@ -16,6 +18,8 @@ from zhiyin.data.encoding import content_of, to_utf8
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 PACKED = (".gz", ".zst")
+# Damaged bytes can also make polars panic, which Python sees as a BaseException.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -42,7 +46,8 @@ def source_of(path: Path, name: str, *, columns: Collection[str], text: Collecti
     """The same as a ``Source``: columns of a plain Parquet file are read only when they are asked for."""
     kind = _format(path)
     if kind == "parquet" and path.suffix == ".parquet":
-        names, height = _parquet_schema(path)
+        file = _open_parquet(path)
+        names, height = file.schema_arrow.names, file.metadata.num_rows
         return Source(name, path.name, tuple(names), height, lambda c: _parquet(path, [c]).get_column(c))
     frame = _parquet(path, None) if kind == "parquet" else _read_text(path)
     names, height = frame.columns, frame.height  # of the whole table: messages name the nearest column
@@ -67,26 +72,26 @@ def _format(path: Path) -> str:
     return kind
 
 
-def _parquet_schema(path: Path) -> tuple[list[str], int]:
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    # Not polars: damaged bytes can make its reader abort the whole process, Arrow's raises.
     try:
-        frame = pl.scan_parquet(path, glob=False)
-        return frame.collect_schema().names(), int(frame.select(pl.len()).collect().item())
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return pq.ParquetFile(path if path.suffix == ".parquet" else io.BytesIO(content_of(path)))
+    except UNREADABLE as error:
         raise _not_parquet(path) from error
 
 
 def _parquet(path: Path, columns: Collection[str] | None) -> pl.DataFrame:
+    file = _open_parquet(path)
     try:
-        source = path if path.suffix == ".parquet" else io.BytesIO(content_of(path))
-        if columns is None:
-            return pl.read_parquet(source)
-        if isinstance(source, io.BytesIO):
-            frame = pl.read_parquet(source)
-            return frame.select([c for c in frame.columns if c in columns])
-        names = pl.read_parquet_schema(source)
-        return pl.read_parquet(source, columns=[c for c in names if c in columns], glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        names = [c for c in file.schema_arrow.names if columns is None or c in columns]
+        table = file.read(columns=names)
+        table.validate(full=True)  # polars trusts what it is given
+        frame = pl.DataFrame(table)
+    except UNREADABLE as error:
         raise _not_parquet(path) from error
+    if names and frame.height != file.metadata.num_rows:
+        raise _not_parquet(path)
+    return frame
 
 
 def _not_parquet(path: Path) -> DataError:
@@ -102,7 +107,10 @@ def _read_text(path: Path) -> pl.DataFrame:
 
 def _csv(content: bytes, file: str) -> pl.DataFrame:
     separator = sniff_delimiter(content, "\t" if ".tsv" in file.lower() else ",")
-    header = next(csv.reader(io.StringIO(content[: content.find(b"\n") + 1 or None].decode()), delimiter=separator), [])
+    if b"\r" in content and b"\n" not in content:
+        content = content.replace(b"\r", b"\n")  # line ends of the old Macintosh
+    head = io.StringIO(content[:65_536].decode(errors="ignore"), newline="")
+    header = next(csv.reader(head, delimiter=separator), [])
     for i, name in enumerate(header):
         if not name.strip():
             raise DataError(f"{file}: column {i + 1} of the header has no name", "Name each column in the first row.")
@@ -110,7 +118,7 @@ def _csv(content: bytes, file: str) -> pl.DataFrame:
             raise DataError(f"{file} has two columns named '{name}'", "Rename or remove one.")
     try:
         return pl.read_csv(content, separator=separator, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         raise _csv_problem(content, file, separator, len(header)) from error
 
 
@@ -151,7 +159,7 @@ def _jsonl(content: bytes, file: str) -> pl.DataFrame:
         raise DataError(f"{file} is one JSON list", "JSONL has one object per line: take the list apart.")
     try:
         return pl.read_ndjson(content, infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         for number, line in enumerate(content.splitlines(), 1):
             if not line.strip():
                 continue
