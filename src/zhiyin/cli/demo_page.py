@@ -38,7 +38,7 @@ class Newcomer:
 
     def sentence(self) -> str:
         """Before and after, in one line."""
-        parts = [f"{model} shows it to {n} people, {k} of whom took it" for model, (n, k) in self.shown.items()]
+        parts = [f"{model} shows it to {n}, {k} of whom took it" for model, (n, k) in self.shown.items()]
         takers = f"takers in town: {self.n_takers} of {self.n_people}"
         return f"new: {self.title}: before nobody could see it; after with_items {'; '.join(parts)} ({takers})"
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from zhiyin.base.errors import ConfigError, MissingDataError
 from zhiyin.data.dataset import Dataset
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.blend import BlendSpec, default_parts
 from zhiyin.models.roles import ModelSpec
-
-QUICK: Mapping[str, Mapping[str, Any]] = {
-    "sequence": {"dim": 64, "epochs": 4, "max_len": 50, "dropout": 0.2, "patience": 2},
-    "factors": {"dim": 32, "epochs": 8},
-}
-"""Settings that need a minute where the defaults need an hour; models that are quick anyway are not listed."""
 
 
 def read_spec(said: str) -> ModelSpec:
@@ -47,6 +42,26 @@ def quick_spec(spec: ModelSpec, data: Dataset) -> ModelSpec:
     """
     if isinstance(spec, BlendSpec):
         parts = spec.parts or default_parts(data)
-        return spec.model_copy(update={"parts": tuple({**QUICK.get(part.get("kind", ""), {}), **part} for part in parts)})
-    own = {key: value for key, value in QUICK.get(spec.kind, {}).items() if key not in spec.model_fields_set}
+        return spec.model_copy(update={"parts": tuple({**quick_settings(part.get("kind", ""), data), **part} for part in parts)})
+    own = {key: value for key, value in quick_settings(spec.kind, data).items() if key not in spec.model_fields_set}
     return spec.model_copy(update=own) if own else spec
+
+
+def quick_settings(kind: str, data: Dataset) -> dict[str, Any]:
+    """What takes a minute where the defaults take an hour; nothing for models that are quick anyway."""
+    if kind == "factors":
+        return {"dim": 32, "epochs": 8}
+    if kind != "sequence":
+        return {}
+    # A few hundred people make a few dozen batches of 32: too few steps to learn anything from.
+    small = data.n_users < 2_000
+    epochs = int(np.clip(600_000 // max(len(data.events), 1), 3, 12))
+    return {
+        "dim": 64,
+        "max_len": 50,
+        "dropout": 0.2,
+        "epochs": epochs,
+        "batch_size": 8 if small else 32,
+        "shared_items": small,
+        "patience": 2,
+    }
