@@ -23,7 +23,7 @@ class Run:
 
     ``holdout`` is the validation set: models stop early on it and blends learn their weights from
     it; its answers never enter a model as events. ``folder`` receives ``log.jsonl`` and the
-    checkpoint that an interrupted fit resumes from; None keeps nothing.
+    checkpoint that an interrupted fit resumes from, renewed every ``checkpoint_steps``; None keeps nothing.
     """
 
     seed: int = 0
@@ -31,4 +31,5 @@ class Run:
     threads: int | None = None
     holdout: Holdout | None = None
     folder: Path | None = None
+    checkpoint_steps: int = 200
     report: Report = silent

@@ -4,8 +4,9 @@ score(j) = sum over parts k of  w_log,k * log(share_k(j) + floor)  +  w_lin,k * 
 
 where share_k(j) is part k's positive score of j over their sum, and linear_k its score in standard
 deviations of that request's row (for the sequence model, which speaks in logits, its logit as it is).
-Weights are non-negative; they maximise the likelihood of the validation answers among the parts' best candidates, then climb on NDCG itself, and give way to the best single
-part if that is level: the blend is never worse than its best part on validation.
+Weights are non-negative; they maximise the likelihood of the validation answers among the parts' best
+candidates, then climb on NDCG itself, and give way to the best single part if that is level: the blend
+is never worse than its best part on validation.
 
 An item nobody has touched yet has no collaborative score. It gets the score that touched items of equal
 text score get on average in the same request (a regression per request), so it competes at once.
@@ -13,7 +14,7 @@ text score get on average in the same request (a regression per request), so it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
@@ -79,16 +80,24 @@ class BlendSpec(ModelSpec):
             folder = run.folder / f"part-{i}-{spec.kind}" if run.folder else None
             run.report({"stage": "zhiyin", "note": f"fitting {spec.kind}", "step": i, "of": len(specs) + 1})
             parts.append(spec.fit(data, replace(run, folder=folder, holdout=holdout)))
-        touched = data.positive.item_counts > 0
-        blank = Blend(self, data.catalog, tuple(parts), Learned.equal(len(_columns(parts))), touched)
-        learned = blank.learn(_sample(holdout, run.seed), self.n_candidates)
-        run.report({"stage": "zhiyin", "note": learned.told(_columns(parts)), "step": len(specs) + 1, "of": len(specs) + 1})
-        return replace(blank, learned=learned)
+        run.report({"stage": "zhiyin", "note": "weighing the parts", "step": len(specs), "of": len(specs) + 1})
+        blend = self.of_parts(data, parts, replace(run, holdout=holdout))
+        run.report({"stage": "zhiyin", "note": blend.learned.told(), "step": len(specs) + 1, "of": len(specs) + 1})
+        return blend
+
+    def of_parts(self, data: Dataset, parts: Iterable[Model], run: Run) -> Blend:
+        """Weigh models that are fitted on ``data`` already, by the run's validation set."""
+        if run.holdout is None:
+            raise FitError("a blend needs validation requests to weigh its parts", "Give run.holdout.")
+        fitted = tuple(parts)
+        spec = self.model_copy(update={"parts": tuple(part.spec.described() for part in fitted)})
+        blank = Blend(spec, data.catalog, fitted, Learned.equal(len(_columns(fitted))), data.positive.item_counts > 0)
+        return replace(blank, learned=blank.learn(_sample(run.holdout, run.seed), self.n_candidates))
 
     def restore(self, state: State, catalog: Catalog) -> Blend:
         from zhiyin.models.registry import spec_of
 
-        specs = [spec_of(described, "the saved blend") for described in state.meta["parts"]]
+        specs = [spec_of(described, "the saved blend") for described in self.parts]
         parts = tuple(spec.restore(state.under(f"part{i}"), catalog) for i, spec in enumerate(specs))
         learned = Learned(state.arrays["weights"].astype(np.float64), state.meta["validation"], tuple(state.meta["alone"]))
         return Blend(self, catalog, parts, learned, state.arrays["touched"] > 0)
@@ -198,7 +207,6 @@ class Blend(DenseRetriever):
     def state(self) -> State:
         arrays: dict[str, AnyArray] = {"weights": self.learned.weights, "touched": self.touched.astype(np.int8)}
         meta: dict[str, Any] = {
-            "parts": [part.spec.described() for part in self.parts],
             "validation": self.learned.validation,
             "alone": list(self.learned.alone),
         }

@@ -22,11 +22,11 @@ class Learned:
     def equal(cls, n: int) -> Learned:
         return cls(np.ones(n))
 
-    def told(self, columns: list[tuple[int, str]]) -> str:
+    def told(self) -> str:
         """One line for the log."""
         best = max(self.alone, default=float("nan"))
         weights = np.round(self.weights, 3).tolist()
-        return f"weights {weights} of {len(columns)} columns: validation ndcg@10 {self.validation:.4f}, best alone {best:.4f}"
+        return f"weights {weights} of {len(weights)} columns: validation ndcg@10 {self.validation:.4f}, best alone {best:.4f}"
 
 
 def learn_weights(features: Float32, sizes: Int64, answers: Bool, n_relevant: Int64, rounds: int = 3) -> Learned:

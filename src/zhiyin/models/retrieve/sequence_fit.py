@@ -58,6 +58,7 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
             patience=spec.patience,
             validate_every=spec.validate_every,
             seed=run.seed,
+            save_every=run.checkpoint_steps,
             stage="sequence",
         ),
         validate=None if holdout is None else validate,
