@@ -29,13 +29,14 @@ class EaseSpec(ModelSpec):
     """Choose when people like many items and order does not matter; memory is n_items^2 floats.
 
     ``l2`` is lambda (events); ``history_decay`` multiplies the weight of an event by that much for
-    every newer one in the requester's history (1 = the published model).
+    every newer one in the requester's history. 1 is the published model; .8 more than doubles NDCG@10
+    of the next film on MovieLens-1M (.053 -> .126, validation).
     """
 
     kind: ClassVar[str] = "ease"
 
     l2: Annotated[float, Field(gt=0)] = 200.0
-    history_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
 
     def fit(self, data: Dataset, run: Run) -> Ease:
         x = data.positive.matrix()

@@ -47,9 +47,9 @@ class FactorsSpec(ModelSpec):
     dim: Annotated[int, Field(ge=1)] = 128
     epochs: Annotated[int, Field(ge=1)] | None = None
     l2: Annotated[float, Field(ge=0)] | None = None
-    alpha: Annotated[float, Field(ge=0)] = 2.0
+    alpha: Annotated[float, Field(ge=0)] = 5.0
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
-    history_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
 
     def fit(self, data: Dataset, run: Run) -> Factors:
         x = data.positive.matrix()

@@ -76,15 +76,16 @@ def _mean_length(x: sp.csr_matrix) -> float:
 class ItemNeighboursSpec(ModelSpec):
     """Choose for "people who had this had that": quick, sparse, explains itself; ``ease`` ranks better.
 
-    ``k`` neighbours of each item are kept; ``history_decay`` as in ``transitions``.
+    ``k`` neighbours of each item are kept; ``history_decay`` as in ``transitions``. ``shrink`` is on the
+    scale of the weighted dot product: hundreds for tfidf and bm25, tens for cosine.
     """
 
     kind: ClassVar[str] = "item-neighbours"
 
     weighting: Weighting = "tfidf"
     k: Annotated[int, Field(ge=1)] = 100
-    shrink: Annotated[float, Field(ge=0)] = 10.0
-    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
+    shrink: Annotated[float, Field(ge=0)] = 300.0
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.6
 
     def fit(self, data: Dataset, run: Run) -> ItemNeighbours:
         by_item = _binary(data).T.tocsr()
@@ -129,9 +130,9 @@ class UserNeighboursSpec(ModelSpec):
     kind: ClassVar[str] = "user-neighbours"
 
     weighting: Weighting = "tfidf"
-    k: Annotated[int, Field(ge=1)] = 200
+    k: Annotated[int, Field(ge=1)] = 100
     shrink: Annotated[float, Field(ge=0)] = 10.0
-    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.7
 
     def fit(self, data: Dataset, run: Run) -> UserNeighbours:
         return UserNeighbours(self, data.catalog, _binary(data))

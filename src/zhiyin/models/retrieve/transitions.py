@@ -3,7 +3,7 @@
 T[i, j] = sum over i -> j within ``reach`` steps of ``gap_decay ** (gap - 1)`` (plus ``backward``
 times the reverse), row-scaled by degree. Score of j = sum over the last ``last`` items of
 ``history_decay ** age * T[i, j]``. A closed form that costs a second and, where order matters,
-beats EASE and ALS more than twofold.
+beats EASE and ALS that ignore order more than twofold.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from zhiyin.models.roles import ModelSpec, State
 class TransitionsSpec(ModelSpec):
     """Choose where the next step depends on the last ones (films, music, browsing, places).
 
-    ``row_power`` divides by (row sum)^p, ``column_power`` by (column sum)^p: 1 and 0 give the
-    probability of the next item; 0.5 and 0.3 suit sparse shop data.
+    ``row_power`` divides by (row sum)^p, ``column_power`` by (column sum)^p. With ``reach`` 1, powers 1
+    and 0 and no ``backward`` this is the probability of the next item; the defaults, chosen on the
+    validation parts of ml-1m-seq and amazon_beauty together, rank an eighth better.
     """
 
     kind: ClassVar[str] = "transitions"
 
     last: Annotated[int, Field(ge=1)] = 10
-    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
-    reach: Annotated[int, Field(ge=1, le=50)] = 1
-    gap_decay: Annotated[float, Field(gt=0, le=1)] = 0.7
-    backward: Annotated[float, Field(ge=0)] = 0.0
-    row_power: Annotated[float, Field(ge=0, le=1)] = 1.0
-    column_power: Annotated[float, Field(ge=0, le=1)] = 0.0
+    history_decay: Annotated[float, Field(gt=0, le=1)] = 0.6
+    reach: Annotated[int, Field(ge=1, le=50)] = 10
+    gap_decay: Annotated[float, Field(gt=0, le=1)] = 0.8
+    backward: Annotated[float, Field(ge=0)] = 0.1
+    row_power: Annotated[float, Field(ge=0, le=1)] = 0.5
+    column_power: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     def fit(self, data: Dataset, run: Run) -> Transitions:
         counts = follow_counts(data.positive, self.reach, self.gap_decay, self.backward)
