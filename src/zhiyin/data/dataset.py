@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
 from zhiyin.base.arrays import AnyArray, Float32, Int64, flat_positions, offsets_of
 from zhiyin.base.errors import ConfigError
@@ -16,6 +16,9 @@ from zhiyin.data.events import Events
 from zhiyin.data.requests import Histories
 from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Dataset:
 
     def matrix(self, weights: Float32 | None = None) -> sp.csr_matrix:
         """User-item matrix (n_users, n_items) float32; repeated events add up."""
+        import scipy.sparse as sp  # here, because an answer from a saved model should not wait for it
+
         e = self.events
         values = np.ones(len(e), np.float32) if weights is None else weights
         return sp.csr_matrix((values, (e.user_ix, e.item_ix)), shape=(self.n_users, self.n_items))

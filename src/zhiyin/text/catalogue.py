@@ -13,16 +13,18 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from zhiyin.base.arrays import AnyArray, Float32
 from zhiyin.base.digest import digest_arrays, digest_json
 from zhiyin.base.errors import FitError
 from zhiyin.text.encoder import EncoderState, unit_rows
 from zhiyin.text.words import words_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 VERSION = 1
 
@@ -122,6 +124,8 @@ def _grams(text: str) -> Iterable[str]:
 
 def weighted_terms(counted: Sequence[Mapping[str, int]], place: Mapping[str, int], idf: Float32) -> sp.csr_matrix:
     """(n, n_terms) unit rows of (1 + log tf) * idf; unknown terms are left out."""
+    import scipy.sparse as sp  # here, because an answer from a saved model should not wait for it
+
     rows, columns, values = [], [], []
     for i, terms in enumerate(counted):
         for term, n in terms.items():
