@@ -74,7 +74,7 @@ def guess(path: str | Path, name: str = "") -> Guess:
     problem: ZhiyinError | None = None
     for file in files:
         try:
-            frame = read_table(file)
+            frame = read_table(file).with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))  # numbered text is text
             _has_header(frame, file.name)
         except ZhiyinError as error:
             unused[file.name], problem = error.message, problem or error

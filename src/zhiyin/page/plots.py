@@ -210,6 +210,8 @@ def scatter(
             axes.set_xscale("log")
         if log_y:
             axes.set_yscale("log")
+        if log_x and len(xs) and xs.min() == xs.max():
+            axes.set_xlim(xs[0] / 10, xs[0] * 10)  # one place has no width on a log axis: matplotlib would warn
         if lows is not None and highs is not None:
             axes.vlines(xs, _floats(lows), _floats(highs), color=MUTED, linewidth=1.0)
         colours = [PALETTE[i % len(PALETTE)] for i in range(len(xs))] if labels else ACCENT
