@@ -111,7 +111,7 @@ def test_an_item_nobody_touched_is_placed_by_its_text() -> None:
 def test_parts_follow_from_the_data() -> None:
     timed, placed = small_world("time"), small_world("position")
     kinds = [part["kind"] for part in default_parts(timed)]
-    assert {"sequence", "transitions", "ease", "content", "text-neighbours"} <= set(kinds)
+    assert {"sequence", "transitions", "ease", "text-ease", "text-neighbours"} <= set(kinds)
     assert ("buy-again" in kinds) == (timed.manifest.repeat.policy != "never")
     assert "sequence" in [part["kind"] for part in default_parts(placed)]
 

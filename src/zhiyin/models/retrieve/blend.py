@@ -31,7 +31,8 @@ from zhiyin.data.run import Run
 from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, DenseScorer, forbid
+from zhiyin.models.retrieve.cold_weights import cold_scores, dense, learn_cold_weights, standardised
+from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, forbid
 from zhiyin.models.roles import Model, ModelSpec, State
 
 FLOOR = 1e-4
@@ -42,6 +43,9 @@ SHARES = ("popular", "buy-again", "item-neighbours", "user-neighbours", "transit
 """Parts whose scores are counts of evidence, where ratios mean something."""
 
 VALIDATION_REQUESTS = 6_000
+
+TEXT_EASE_ITEMS = 6_000
+"""Up to here a second and third EASE cost seconds; they are fitted anew to learn what cold items are worth."""
 
 
 class BlendSpec(ModelSpec):
@@ -70,20 +74,21 @@ class BlendSpec(ModelSpec):
 
     def fit(self, data: Dataset, run: Run) -> Blend:
         specs = self.part_specs(data)
-        if run.holdout is None:
-            split = default_split(data)
-            data, holdout = split.before_test, split.test
-        else:
-            holdout = run.holdout
+        cut = default_split(data) if run.holdout is None else None
+        past, holdout = (data, run.holdout) if cut is None else (cut.before_test, cut.test)
         parts: list[Model] = []
         for i, spec in enumerate(specs):
             folder = run.folder / f"part-{i}-{spec.kind}" if run.folder else None
             run.report({"stage": "zhiyin", "note": f"fitting {spec.kind}", "step": i, "of": len(specs) + 1})
-            parts.append(spec.fit(data, replace(run, folder=folder, holdout=holdout)))
+            parts.append(spec.fit(past, replace(run, folder=folder, holdout=holdout)))
         run.report({"stage": "zhiyin", "note": "weighing the parts", "step": len(specs), "of": len(specs) + 1})
-        blend = self.of_parts(data, parts, replace(run, holdout=holdout))
+        blend = self.of_parts(past, parts, replace(run, holdout=holdout))
         run.report({"stage": "zhiyin", "note": blend.learned.told(), "step": len(specs) + 1, "of": len(specs) + 1})
-        return blend
+        if cut is None:
+            return blend
+        # The weights are known: what costs little learns from the newest events too.
+        parts = [part if spec.validates else spec.fit(data, replace(run, folder=None)) for spec, part in zip(specs, parts, strict=True)]
+        return replace(blend, parts=tuple(parts), touched=data.positive.item_counts > 0)
 
     def of_parts(self, data: Dataset, parts: Iterable[Model], run: Run) -> Blend:
         """Weigh models that are fitted on ``data`` already, by the run's validation set."""
@@ -91,7 +96,9 @@ class BlendSpec(ModelSpec):
             raise FitError("a blend needs validation requests to weigh its parts", "Give run.holdout.")
         fitted = tuple(parts)
         spec = self.model_copy(update={"parts": tuple(part.spec.described() for part in fitted)})
-        blank = Blend(spec, data.catalog, fitted, Learned.equal(len(_columns(fitted))), data.positive.item_counts > 0)
+        blank = Blend(
+            spec, data.catalog, fitted, Learned.equal(len(_columns(fitted))), _cold(fitted, data, run), data.positive.item_counts > 0
+        )
         return replace(blank, learned=blank.learn(_sample(run.holdout, run.seed), self.n_candidates))
 
     def restore(self, state: State, catalog: Catalog) -> Blend:
@@ -100,7 +107,7 @@ class BlendSpec(ModelSpec):
         specs = [spec_of(described, "the saved blend") for described in self.parts]
         parts = tuple(spec.restore(state.under(f"part{i}"), catalog) for i, spec in enumerate(specs))
         learned = Learned(state.arrays["weights"].astype(np.float64), state.meta["validation"], tuple(state.meta["alone"]))
-        return Blend(self, catalog, parts, learned, state.arrays["touched"] > 0)
+        return Blend(self, catalog, parts, learned, state.arrays["cold"].astype(np.float64), state.arrays["touched"] > 0)
 
 
 def default_parts(data: Dataset) -> list[dict[str, Any]]:
@@ -117,8 +124,23 @@ def default_parts(data: Dataset) -> list[dict[str, Any]]:
         parts += [{"kind": "buy-again"}]
     parts += [{"kind": "popular"}]
     if "text" in data.catalog.vectors:
-        parts += [{"kind": "content"}, {"kind": "text-neighbours"}]
+        parts += [{"kind": "text-neighbours"}]
+        if data.n_items <= TEXT_EASE_ITEMS:
+            parts += [{"kind": "text-ease"}, {"kind": "text-ease", "method": "ridge"}]
+        else:
+            parts += [{"kind": "content"}]
     return parts
+
+
+def _cold(parts: tuple[Model, ...], data: Dataset, run: Run) -> Float64:
+    """One weight per text part for items nobody touched, learned on hidden ones; equal where too few can be hidden."""
+    specs = [part.spec for part in parts if part.spec.kind in READS_TEXT]
+    if len(specs) < 2:
+        return np.ones(len(specs))
+    try:
+        return learn_cold_weights(specs, data, run).weights
+    except FitError:
+        return np.ones(len(specs))
 
 
 def _sample(holdout: Holdout, seed: int) -> Holdout:
@@ -135,12 +157,14 @@ def _columns(parts: tuple[Model, ...] | list[Model]) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Blend(DenseRetriever):
-    """``touched`` (n_items at fit,): items that had events; the others are scored by text."""
+    """``touched`` (n_items at fit,): items that had events; the others are scored by text, with the weights
+    ``cold`` of the text parts."""
 
     spec: BlendSpec
     catalog: Catalog
     parts: tuple[Model, ...]
     learned: Learned
+    cold: Float64  # (n_text_parts,)
     touched: Bool
 
     def scores(self, requests: Requests) -> Float32:
@@ -157,7 +181,7 @@ class Blend(DenseRetriever):
         return total
 
     def _rows(self, requests: Requests) -> list[Float32]:
-        return [_dense(part).scores(requests) for part in self.parts]
+        return [dense(part).scores(requests) for part in self.parts]
 
     @cached_property
     def untouched(self) -> Bool:
@@ -168,14 +192,14 @@ class Blend(DenseRetriever):
 
     def _place_untouched(self, total: Float32, rows: list[Float32]) -> None:
         """Give untouched items, in place, the average score of touched items of equal text score."""
-        texts = [transformed(rows[i], "linear") for i, part in enumerate(self.parts) if part.spec.kind in READS_TEXT]
+        texts = [rows[i] for i, part in enumerate(self.parts) if part.spec.kind in READS_TEXT]
         cold, warm = self.untouched, ~self.untouched
         if not cold.any() or not warm.any():
             return
         if not texts:
             total[:, cold] = total[:, warm].min(axis=1, keepdims=True)
             return
-        text = np.mean(texts, axis=0)
+        text = standardised(cold_scores(texts, self.cold))
         x, y = text[:, warm], total[:, warm]
         x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
         slope = ((x - x_mean) * (y - y_mean)).sum(axis=1, keepdims=True) / np.maximum(((x - x_mean) ** 2).sum(axis=1, keepdims=True), 1e-9)
@@ -205,7 +229,7 @@ class Blend(DenseRetriever):
         return learn_weights(np.concatenate(features), np.concatenate(pools), np.concatenate(answers), holdout.truth.items.lengths)
 
     def state(self) -> State:
-        arrays: dict[str, AnyArray] = {"weights": self.learned.weights, "touched": self.touched.astype(np.int8)}
+        arrays: dict[str, AnyArray] = {"weights": self.learned.weights, "cold": self.cold, "touched": self.touched.astype(np.int8)}
         meta: dict[str, Any] = {
             "validation": self.learned.validation,
             "alone": list(self.learned.alone),
@@ -220,12 +244,6 @@ class Blend(DenseRetriever):
         return replace(self, catalog=catalog, parts=tuple(part.with_catalog(catalog) for part in self.parts))
 
 
-def _dense(part: Model) -> DenseScorer:
-    if not isinstance(part, DenseScorer):
-        raise ConfigError(f"model '{part.spec.kind}' does not score a whole catalogue, so it cannot be blended")
-    return part
-
-
 def transformed(scores: Float32, how: str) -> Float32:
     """A part's row made comparable with others': no -inf, the same order, no scale of its own."""
     known = scores > NEVER
@@ -237,13 +255,7 @@ def transformed(scores: Float32, how: str) -> Float32:
         positive = np.where(known, np.maximum(scores, 0), 0)
         share = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12)
         return np.asarray(np.log(share + np.float32(FLOOR)) - np.float32(np.log(FLOOR)), np.float32)
-    n = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    safe = np.where(known, scores, 0)
-    mean = safe.sum(axis=1, keepdims=True) / n
-    spread = np.sqrt((np.where(known, scores - mean, 0) ** 2).sum(axis=1, keepdims=True) / n)
-    z = np.where(known, (safe - mean) / np.maximum(spread, 1e-9), 0)
-    # What a part knows nothing about stands a little below its average, not at the bottom.
-    return np.asarray(np.where(known, z, np.float32(-0.5)), np.float32)
+    return standardised(scores)
 
 
 def _pool(rows: list[Float32], n: int) -> Bool:
