@@ -132,7 +132,8 @@ def round_trip(case: Case) -> None:
     case.require(spec_of(case.spec.described()) == case.spec, "spec_of(spec.described()) is the spec")
     write_bundle(case.folder / "model", Bundle({"state": dict(state.meta)}, state.arrays))
     back = read_bundle(case.folder / "model")
-    restored = case.spec.restore(State(back.arrays, back.meta["state"]), case.model.catalog)
+    fitted = spec_of(case.model.spec.described())  # a fit may settle what the asked spec left open
+    restored = fitted.restore(State(back.arrays, back.meta["state"]), case.model.catalog)
     case.require(same_slates(case.slates, restored.retrieve(case.requests, 5), 1e-6), "a saved model answers as it did")
 
 
