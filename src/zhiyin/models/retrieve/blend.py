@@ -31,7 +31,7 @@ from zhiyin.data.run import Run
 from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
-from zhiyin.models.retrieve.cold_weights import cold_scores, dense, learn_cold_weights, standardised
+from zhiyin.models.retrieve.cold_weights import dense, learn_cold_weights
 from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, forbid
 from zhiyin.models.roles import Model, ModelSpec, State
 
@@ -172,7 +172,7 @@ class Blend(DenseRetriever):
         total = np.zeros((len(requests), len(self.catalog)), np.float32)
         for weight, (part, how) in zip(self.learned.weights, _columns(self.parts), strict=True):
             if weight > 0:
-                total += np.float32(weight) * transformed(rows[part], how)
+                total += np.float32(weight) * transformed(rows[part], how, self._basis)
         self._place_untouched(total, rows)
         known = np.zeros(total.shape, np.bool_)
         for row in rows:
@@ -190,16 +190,21 @@ class Blend(DenseRetriever):
         out[: len(self.touched)] = ~self.touched
         return out
 
+    @cached_property
+    def _basis(self) -> Bool | None:
+        """Items whose scores set the scale of a row: the touched ones, so that new items move nobody's score."""
+        return ~self.untouched if self.untouched.any() and not self.untouched.all() else None
+
     def _place_untouched(self, total: Float32, rows: list[Float32]) -> None:
         """Give untouched items, in place, the average score of touched items of equal text score."""
-        texts = [rows[i] for i, part in enumerate(self.parts) if part.spec.kind in READS_TEXT]
-        cold, warm = self.untouched, ~self.untouched
-        if not cold.any() or not warm.any():
+        if self._basis is None:
             return
+        cold, warm = self.untouched, self._basis
+        texts = [transformed(rows[i], "linear", warm) for i, part in enumerate(self.parts) if part.spec.kind in READS_TEXT]
         if not texts:
             total[:, cold] = total[:, warm].min(axis=1, keepdims=True)
             return
-        text = standardised(cold_scores(texts, self.cold))
+        text = np.sum([np.float32(w) * row for w, row in zip(self.cold, texts, strict=True)], axis=0)
         x, y = text[:, warm], total[:, warm]
         x_mean, y_mean = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
         slope = ((x - x_mean) * (y - y_mean)).sum(axis=1, keepdims=True) / np.maximum(((x - x_mean) ** 2).sum(axis=1, keepdims=True), 1e-9)
@@ -214,11 +219,11 @@ class Blend(DenseRetriever):
             truth = holdout.truth.take(np.arange(start, start + len(chunk)))
             start += len(chunk)
             rows = self._rows(chunk)
+            changed = [transformed(rows[part], how, self._basis) for part, how in columns]
             for row in rows:
                 forbid(row, chunk, self.catalog)
-            pool = _pool(rows, n_candidates)
-            at = np.nonzero(pool)
-            stacked = [transformed(rows[part], how)[at] for part, how in columns]
+            at = np.nonzero(pool := _pool(rows, n_candidates))
+            stacked = [column[at] for column in changed]
             relevant = np.zeros(pool.shape, np.bool_)
             relevant[truth.items.rows, truth.items.values] = True
             pools.append(pool.sum(axis=1))
@@ -244,18 +249,27 @@ class Blend(DenseRetriever):
         return replace(self, catalog=catalog, parts=tuple(part.with_catalog(catalog) for part in self.parts))
 
 
-def transformed(scores: Float32, how: str) -> Float32:
-    """A part's row made comparable with others': no -inf, the same order, no scale of its own."""
+def transformed(scores: Float32, how: str, basis: Bool | None = None) -> Float32:
+    """A part's rows made comparable with others': no -inf, the same order, no scale of their own.
+
+    ``basis`` (n_items,) are the items that set the scale, None = all. What a part knows nothing of
+    gets the floor ("log"), the average ("linear") or the lowest score ("logit").
+    """
     known = scores > NEVER
+    own = scores if basis is None else scores[:, basis]
     if how == "logit":
-        top = scores.max(axis=1, keepdims=True)
-        low = np.where(known, scores, np.inf).min(axis=1, keepdims=True)
-        return np.asarray(np.where(np.isfinite(top), np.where(known, scores, low) - top, 0), np.float32)
+        top = own.max(axis=1, keepdims=True)
+        low = np.where(own > NEVER, own, np.inf).min(axis=1, keepdims=True)
+        return np.asarray(np.where(top > NEVER, np.where(known, scores, low) - top, 0), np.float32)
     if how == "log":
-        positive = np.where(known, np.maximum(scores, 0), 0)
-        share = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-12)
+        total = np.maximum(own, 0).sum(axis=1, keepdims=True)
+        share = np.maximum(scores, 0) / np.maximum(total, 1e-12)
         return np.asarray(np.log(share + np.float32(FLOOR)) - np.float32(np.log(FLOOR)), np.float32)
-    return standardised(scores)
+    counted = known if basis is None else known[:, basis]
+    n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    mean = np.where(counted, own, 0).sum(axis=1, keepdims=True) / n
+    spread = np.sqrt((np.where(counted, own - mean, 0) ** 2).sum(axis=1, keepdims=True) / n)
+    return np.asarray(np.where(known, scores - mean, 0) / np.maximum(spread, 1e-9), np.float32)
 
 
 def _pool(rows: list[Float32], n: int) -> Bool:
