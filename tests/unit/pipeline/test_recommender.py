@@ -51,13 +51,16 @@ def test_a_known_user_gets_what_comes_next_and_nothing_again(wise: Recommender) 
     answer = wise.recommend("u1", n=3)
     assert answer.ids[0] == "d"
     assert not set(answer.ids) & {"a", "b", "c"}
-    assert answer.served_by == "transitions, then popular"
+    assert answer.served_by == "transitions"
     assert answer.repeat == "never"
     assert answer[0].title == "Item <d>"
 
 
-def test_scores_descend_even_where_two_models_meet(wise: Recommender) -> None:
-    scores = [item.score for item in wise.recommend("u1", n=6)]
+def test_short_lists_are_filled_up_and_scores_still_descend(wise: Recommender) -> None:
+    """Nothing ever followed or came before "lonely": transitions cannot reach it, popularity can."""
+    answer = wise.recommend("u1", n=6)
+    assert answer.served_by == "transitions, then popular" and answer.ids[-1] == "lonely"
+    scores = [item.score for item in answer]
     assert scores == sorted(scores, reverse=True)
 
 
