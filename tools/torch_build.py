@@ -68,8 +68,8 @@ def main(pip_options: list[str]) -> int:
         print(f"torch {metadata['version']}: a build without CUDA")
         return 0
     print(
-        f"torch {metadata['version']} would bring {len(cuda)} CUDA packages ({cuda[0]}, ...), about 3 GB,\n"
-        f"and there is no NVIDIA device here. Nothing of it was downloaded. For the CPU build say:\n\n    make setup TORCH_INDEX={CPU_INDEX}\n",
+        f"torch {metadata['version']} would bring {len(cuda)} CUDA packages ({cuda[0]}, ...), about 3 GB, and there is no\n"
+        f"NVIDIA device here. Nothing of it was downloaded. For the CPU build say:\n\n    make setup TORCH_INDEX={CPU_INDEX}\n",
         file=sys.stderr,
     )
     return 2
