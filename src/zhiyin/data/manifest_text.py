@@ -16,6 +16,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "time_zone": ("whose clocks: for times without an offset, and for hour and weekday", ""),
     "language": ("of the item texts: auto, en or zh", ""),
     "template": ("how item columns become one text", ""),
+    "encoder": ("what reads the texts: minilm, minilm+catalogue (finds most for new items), catalogue, a folder or a hub name", ""),
     "positive_from": ("lower values are no sign of liking", "4.0"),
     "collapse_variants": ("recommend the parent instead of its variants (needs items.parent)", ""),
     "weights": ("what each kind of event says about liking; 0 = seen, but no sign of it", ""),

@@ -102,6 +102,7 @@ class Manifest(Spec):
     time_zone: str = "UTC"
     language: Literal["auto", "en", "zh"] = "auto"
     template: str = "auto"
+    encoder: str = "minilm"
     events: EventsTable = Field(default_factory=EventsTable)
     items: ItemsTable | None = None
     users: UsersTable | None = None

@@ -17,7 +17,6 @@ from zhiyin.data.run import Report, silent
 from zhiyin.text.cache import VectorCache, encode_cached
 from zhiyin.text.choose import choose_encoder, restore_encoder
 from zhiyin.text.encoder import EncoderState, TextEncoder
-from zhiyin.text.model_files import PACKAGED
 from zhiyin.text.templates import ItemTemplate, template_for
 
 NAME = "text"
@@ -78,11 +77,11 @@ class Reader:
         return catalog.with_vectors(NAME, Vectors(matrix, self.fingerprint))
 
 
-def reader_for(data: Dataset, model: str = PACKAGED, **options: Any) -> Reader:
+def reader_for(data: Dataset, model: str | None = None, **options: Any) -> Reader:
     """Template by the manifest, encoder by ``choose_encoder`` on this catalogue's texts.
 
-    ``model`` is a packaged name, a folder, a hub name, or ``catalogue``; ``options`` go to
-    ``choose_encoder``. Raises ``ConfigError`` when no column holds text.
+    ``model`` is a packaged name, a folder, a hub name, or ``catalogue``, and by default what the
+    manifest's ``encoder`` says; ``options`` go to ``choose_encoder``. Raises ``ConfigError`` when no column holds text.
     """
     template = template_for(data.manifest, data.catalog)
     texts = template.texts(data.catalog.table)
@@ -91,7 +90,7 @@ def reader_for(data: Dataset, model: str = PACKAGED, **options: Any) -> Reader:
             f"data set '{data.manifest.name}' has no text to read",
             "Name the title and give columns the type text, category or list in the manifest.",
         )
-    choice = choose_encoder(texts, model, **options)
+    choice = choose_encoder(texts, model or data.manifest.encoder, **options)
     return Reader.of(choice.encoder, template, choice.reason)
 
 
