@@ -33,9 +33,9 @@ from zhiyin.data.run import Run
 from zhiyin.data.sources import read_source
 from zhiyin.data.truth import Truth, hits_of, ndcg_of
 from zhiyin.evaluate.bootstrap import estimate
+from zhiyin.index.exact import NEVER, top_k
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.cold_weights import dense
-from zhiyin.models.retrieve.dense import NEVER, top_k
 from zhiyin.text.cache import VectorCache
 from zhiyin.text.vectors import reader_for
 

@@ -21,7 +21,7 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import ColumnType, Repeat
 from zhiyin.data.slates import Slates
-from zhiyin.models.retrieve.dense import NEVER, forbid, top_k
+from zhiyin.index.exact import ExactIndex
 from zhiyin.models.roles import Model
 from zhiyin.pipeline.answer import Answer, Recommended
 from zhiyin.pipeline.merge import filled, joined
@@ -241,10 +241,9 @@ class Recommender:
         """Cosine of query and item vectors; items without text never."""
         vectors = self.catalog.vectors["text"]
         query = request.query_vectors if request.query_vectors is not None else np.zeros((len(request), vectors.dim), np.float32)
-        scores: Float32 = (query @ vectors.matrix.T).astype(np.float32)
-        scores[:, ~vectors.present] = NEVER
-        forbid(scores, request, self.catalog)
-        return top_k(scores, n)
+        live = vectors.present if self.catalog.available is None else vectors.present & self.catalog.available
+        index = ExactIndex(vectors.matrix, live)
+        return index.search(query, n, exclude=request.exclude, candidates=request.candidates, allowed=request.allowed)
 
     def _by_model(self, request: Requests, n: int) -> tuple[Slates, str]:
         """The model's lists, filled up by the fallback where they are short."""

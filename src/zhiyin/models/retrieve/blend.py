@@ -30,9 +30,10 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
 from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
+from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
 from zhiyin.models.retrieve.cold_weights import dense, learn_cold_weights
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever, forbid
+from zhiyin.models.retrieve.dense import DenseRetriever, forbid
 from zhiyin.models.roles import Model, ModelSpec, State
 
 FLOOR = 1e-4

@@ -18,8 +18,9 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
 from zhiyin.data.truth import Holdout, Truth
+from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
-from zhiyin.models.retrieve.dense import NEVER, DenseScorer
+from zhiyin.models.retrieve.dense import DenseScorer
 from zhiyin.models.roles import ModelSpec
 
 MAX_HIDDEN, MAX_REQUESTS = 2_000, 4_000

@@ -18,7 +18,8 @@ from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.index.exact import NEVER
+from zhiyin.models.retrieve.dense import DenseRetriever
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State
 

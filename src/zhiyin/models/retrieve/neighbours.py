@@ -22,7 +22,8 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, top_k, widened
+from zhiyin.index.exact import top_k
+from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, widened
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State, chunk_rows
 

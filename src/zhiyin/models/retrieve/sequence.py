@@ -21,7 +21,8 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
-from zhiyin.models.retrieve.dense import NEVER, DenseRetriever
+from zhiyin.index.exact import NEVER
+from zhiyin.models.retrieve.dense import DenseRetriever
 from zhiyin.models.roles import ModelSpec, State
 
 

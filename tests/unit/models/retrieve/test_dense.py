@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhiyin.base.arrays import Float32
-from zhiyin.models.retrieve.dense import NEVER, never_where_zero, top_k, widened
+from zhiyin.index.exact import NEVER, top_k
+from zhiyin.models.retrieve.dense import never_where_zero, widened
 
 
 def reference(row: Float32, k: int) -> list[int]:
