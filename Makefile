@@ -29,6 +29,7 @@ $(STAMP): pyproject.toml
 	@SECONDS=0; set -e; \
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
 	$(BIN)/python tools/torch_build.py $(EXTRA_INDEX); \
+	echo "installing into $(VENV): about 2 GB, a few minutes"; \
 	$(BIN)/python -m pip install --quiet $(EXTRA_INDEX) -e '.[dev]'; \
 	touch $@; \
 	echo "ready in $$SECONDS s: $(VENV) holds $$(du -sh $(VENV) | cut -f1). Next: make demo"
