@@ -45,7 +45,7 @@ class SequenceSpec(ModelSpec):
     hidden_ratio: Annotated[int, Field(ge=1)] = 4
     max_len: Annotated[int, Field(ge=2)] = 200
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     text: Literal["auto", "off"] = "auto"
     shared_items: bool = False
     score: Literal["dot", "bilinear", "cosine"] = "dot"
