@@ -15,8 +15,8 @@ class ItemTower(nn.Module):
     """Row of an item = its own embedding + gate * adapter(text vector): (n_items, dim).
 
     ``id_dropout`` hides the embeddings of that share of items at each step, so that the text path
-    alone learns to be good enough: it is all a new item has. ``gate`` (dim,) starts at 0: text enters
-    only as far as it helps.
+    alone learns to be good enough: it is all a new item has. ``gate`` (dim,) says how
+    much of the text enters each dimension.
     """
 
     def __init__(self, *, n_items: int, dim: int, text: Tensor | None, id_dropout: float) -> None:

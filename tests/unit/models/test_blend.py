@@ -31,10 +31,12 @@ def candidates(seed: int, n: int = 60, columns: int = 3) -> tuple[np.ndarray, np
     return features, sizes, answers
 
 
-@given(st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
-def test_the_judge_is_ndcg(seed: int) -> None:
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 1.0, 100.0]))
+@settings(max_examples=100, deadline=None)
+def test_the_judge_is_ndcg(seed: int, steps: float) -> None:
     features, sizes, answers = candidates(seed)
+    if steps < 100:  # many level scores, or nothing but level scores
+        features = np.round(features * steps)
     offsets = offsets_of(sizes)
     row = np.repeat(np.arange(len(sizes)), sizes)
     relevant = np.bincount(row[answers], minlength=len(sizes))

@@ -74,13 +74,15 @@ class _Judge:
 
     def __call__(self, scores: Float32) -> float:
         dcg = np.zeros(len(self.offsets) - 1)
-        # Rank of a hit = 1 + how many candidates of its request score higher: no sorting needed.
+        # Rank of a hit = how many candidates of its request stand before it, no sorting needed. Level ones
+        # stand in item order, as in a real list: without that a constant column would look perfect.
         for start in range(0, len(self.hit_at), 4096):
             at, row = self.hit_at[start : start + 4096], self.hit_row[start : start + 4096]
             lengths = self.offsets[row + 1] - self.offsets[row]
             flat = np.repeat(self.offsets[row] - offsets_of(lengths)[:-1], lengths) + np.arange(int(lengths.sum()))
-            higher = scores[flat] > np.repeat(scores[at], lengths)
-            rank = np.add.reduceat(higher, offsets_of(lengths)[:-1])
+            own = np.repeat(scores[at], lengths)
+            before = (scores[flat] > own) | ((scores[flat] == own) & (flat < np.repeat(at, lengths)))
+            rank = np.add.reduceat(before, offsets_of(lengths)[:-1], dtype=np.int64)
             np.add.at(dcg, row, np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0))
         judged = self.ideal > 0
         return float((dcg[judged] / self.ideal[judged]).mean()) if judged.any() else 0.0
