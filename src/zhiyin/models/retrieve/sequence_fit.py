@@ -24,6 +24,8 @@ from zhiyin.train.checkpoint import discard
 from zhiyin.train.loop import Settings, train
 
 FULL_SOFTMAX_ITEMS = 50_000
+LEAST_STEPS = 1_500
+"""Few people make few batches: then they are made smaller, or the model stops before it has learned (measured: town of 300)."""
 VALIDATION_REQUESTS = 6_000
 """Early stopping looks at no more: its error is then below .005 of NDCG, and it costs little."""
 
@@ -37,6 +39,7 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
     windows = Windows.of(liked, spec.max_len)
     if not len(windows.users):
         raise FitError(f"no user of '{data.manifest.name}' has two events to learn an order from", "Use 'ease' or 'content'.")
+    size = int(np.clip(len(windows.users) * spec.epochs // LEAST_STEPS, 4, spec.batch_size))
     net = Net(spec, liked)
     holdout = None if run.holdout is None or not len(run.holdout) else _sample(run.holdout, run.seed)
 
@@ -49,7 +52,7 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
     fingerprint = digest_json([spec.digest(), run.seed, digest_arrays(liked.events.user_ix, liked.events.item_ix, liked.events.time_us)])
     train(
         net,
-        lambda epoch: windows.batches(spec.batch_size, np.random.default_rng([run.seed, epoch])),
+        lambda epoch: windows.batches(size, np.random.default_rng([run.seed, epoch])),
         net.loss,
         Settings(
             epochs=spec.epochs,
