@@ -29,11 +29,12 @@ from zhiyin.models.roles import ModelSpec, State
 class SequenceSpec(ModelSpec):
     """Choose when people have histories of several events and order or text says something.
 
-    ``max_len`` events are looked at; ``loss``: "auto" is the full softmax up to 50,000 items and the
-    sampled one with logQ correction above; ``batch_size`` is the most windows per step, fewer where data are few; ``score``: "dot", "bilinear" (state' M item) or "cosine"
-    (with a learned temperature); ``shared_items`` uses one item table for both roles;
-    ``text``: "auto" uses catalogue vectors when they are there. See ``transitions`` for one second
-    instead of minutes, ``ease`` when order does not matter, ``content`` when nobody did anything yet.
+    ``max_len`` events are looked at; ``batch_size`` is the most windows per step, fewer where data are
+    few; ``loss``: "auto" is the full softmax up to 50,000 items and the sampled one with logQ correction
+    above; ``score``: "dot", "bilinear" (state' M item) or "cosine" (with a learned temperature: better on
+    sparse shops); ``shared_items`` uses one item table for both roles; ``text``: "auto" uses catalogue
+    vectors when they are there. See ``transitions`` for one second instead of minutes, ``ease`` when
+    order does not matter, ``content`` when nobody did anything yet.
     """
 
     kind: ClassVar[str] = "sequence"
