@@ -45,6 +45,9 @@ SHARES = ("popular", "buy-again", "item-neighbours", "user-neighbours", "transit
 
 VALIDATION_REQUESTS = 6_000
 
+EASE_ITEMS = 20_000
+"""Its matrix has n_items^2 numbers: 1.6 GB here."""
+
 TEXT_EASE_ITEMS = 6_000
 """Up to here a second and third EASE cost seconds; they are fitted anew to learn what cold items are worth."""
 
@@ -113,14 +116,11 @@ class BlendSpec(ModelSpec):
 
 def default_parts(data: Dataset) -> list[dict[str, Any]]:
     """What usually helps on data of this kind."""
-    ordered = data.manifest.order != "none"
     parts: list[dict[str, Any]] = []
-    if ordered:
-        parts += [{"kind": "sequence"}, {"kind": "transitions"}]
-        parts += [{"kind": "transitions", "reach": 5, "backward": 0.35, "row_power": 0.5, "column_power": 0.3}]
-        parts += [{"kind": "ease", "history_decay": 0.9}] if data.n_items <= 30_000 else [{"kind": "item-neighbours"}]
-    else:
-        parts += [{"kind": "ease"}] if data.n_items <= 30_000 else [{"kind": "item-neighbours"}]
+    if data.manifest.order != "none":
+        # What follows within ten steps, and what follows next: together better than either.
+        parts += [{"kind": "sequence"}, {"kind": "transitions"}, {"kind": "transitions", "reach": 1, "backward": 0.0, "row_power": 1.0}]
+    parts += [{"kind": "ease"}] if data.n_items <= EASE_ITEMS else [{"kind": "item-neighbours"}]
     if data.manifest.repeat.policy != "never":
         parts += [{"kind": "buy-again"}]
     parts += [{"kind": "popular"}]

@@ -10,9 +10,15 @@ from zhiyin.data.requests import Histories
 
 
 def age_in_events(history: Histories) -> Int64:
-    """0 for the newest event of each history, 1 for the one before, ...: (n_flat,)."""
+    """0 for the newest instant of each history, 1 for the one before, ...: (n_flat,).
+
+    Events of one instant are equally old: the things of one basket, and everything in data without order.
+    """
+    n = len(history.item_ix)
+    later = np.zeros(n + 1, np.int64)  # later[i] = how many flat events before i are older than their successor
+    np.cumsum(np.diff(history.time_us, append=0) != 0, out=later[1:])
     ends = np.repeat(history.offsets[1:], history.lengths)
-    return ends - 1 - np.arange(len(history.item_ix), dtype=np.int64)
+    return later[ends - 1] - later[:n]
 
 
 def liked(history: Histories) -> Histories:
