@@ -1,0 +1,71 @@
+"""The table of results of both READMEs, from the rows the benches wrote.
+
+    python tools/results.py [FOLDER]     FOLDER: bench/results, with the --json files
+
+Figures are never typed by hand: run a bench with --json bench/results/NAME.json, then this.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NEXT = "`python bench/next_item.py --data {}`"
+LINES = [  # file, words, metrics, prefix of the case, best published
+    ("next_item-ml-1m-seq", "MovieLens-1M, leave-one-out, seen items removed", ("ndcg@10", "hr@10"), "", ".1779 / .3058"),
+    ("next_item-amazon_beauty", "Amazon Beauty, leave-one-out", ("ndcg@10", "recall@10"), "", ".0531 / .0928"),
+    ("next_item-amazon_toys", "Amazon Toys, leave-one-out", ("ndcg@10", "recall@10"), "", ""),
+    ("next_item-amazon_sports", "Amazon Sports, leave-one-out", ("ndcg@10", "recall@10"), "", ""),
+    ("next_item-yelp_s3rec", "Yelp, leave-one-out", ("ndcg@10", "recall@10"), "", ""),
+    ("next_item-online_retail", "Online Retail, November by time, repeats allowed", ("ndcg@10", "hr@10"), "repeat allow ", ""),
+    ("next_item-online_retail", "Online Retail, November by time, no repeats", ("ndcg@10", "hr@10"), "repeat never ", ""),
+    ("cold_items", "Amazon Industrial, untimed, new items only", ("cold recall@20",), "amazon18_industrial ", ""),
+    ("cold_items", "Amazon Office, untimed, new items only", ("cold recall@20",), "amazon18_office ", ""),
+]
+NOT_CLOSED = ("popular", "sequence", "zhiyin")
+
+
+def figures(found: dict[str, float] | None, metrics: tuple[str, ...]) -> str:
+    if found is None:
+        return ""
+    return " / ".join(f"{found[m]:.4f}".lstrip("0") for m in metrics)
+
+
+def line(folder: Path, name: str, words: str, metrics: tuple[str, ...], prefix: str, published: str) -> str | None:
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    cases: dict[str, dict[str, float]] = {}
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        if row["case"].startswith(prefix):
+            cases.setdefault(row["case"].removeprefix(prefix), {})[row["metric"]] = row["value"]
+    closed = {case: found for case, found in cases.items() if case not in NOT_CLOSED}
+    best = max(closed, key=lambda case: closed[case][metrics[0]])
+    command = "`python bench/cold_items.py`" if name == "cold_items" else NEXT.format(name.removeprefix("next_item-"))
+    cells = [words, " / ".join(metrics), figures(cases["popular"], metrics), f"{figures(closed[best], metrics)} ({best})"]
+    cells += [figures(cases.get("sequence"), metrics), f"**{figures(cases['zhiyin'], metrics)}**", published, command]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bench" / "results"
+    lines = [line(folder, name, words, metrics, prefix, published) for name, words, metrics, prefix, published in LINES]
+    table = "\n".join(text for text in lines if text)
+    for readme in ("README.md", "README.zh-CN.md"):
+        path = ROOT / readme
+        text = path.read_text(encoding="utf-8")
+        new = re.sub(
+            r"(\|---\|---\|---\|---\|---\|---\|---\|---\|\n).*?(<!-- RESULTS END -->)",
+            lambda m: m[1] + table + "\n" + m[2],
+            text,
+            flags=re.S,
+        )
+        path.write_text(new, encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
