@@ -17,7 +17,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
 from zhiyin.data.schema import EventsTable, Manifest
 from zhiyin.data.vocab import Vocabulary
-from zhiyin.models.retrieve.cold_weights import cold_scores, hide_items, learn_cold_weights, standardised
+from zhiyin.models.retrieve.cold_weights import hide_items, learn_cold_weights, standardised
 from zhiyin.models.retrieve.ease import ease_weights
 from zhiyin.models.retrieve.text_ease import TextEaseSpec
 from zhiyin.models.retrieve.text_neighbours import TextNeighboursSpec
@@ -160,6 +160,5 @@ def test_standardised_rows_add_up() -> None:
     z = standardised(row)
     np.testing.assert_allclose(z[0], [-1.2247, 0, 1.2247, 0], atol=1e-3)
     np.testing.assert_array_equal(standardised(10 * row + 3), standardised(row) * 1.0)
-    total = cold_scores([row, np.array([[-np.inf, 5.0, 5.0, -np.inf]], np.float32)], np.array([2.0, 1.0]))
-    np.testing.assert_allclose(total[0, :3], 2 * z[0, :3], atol=1e-6)
-    assert total[0, 3] == -np.inf
+    wide = np.concatenate([row, [[900.0]]], axis=1).astype(np.float32)
+    np.testing.assert_allclose(standardised(wide, np.array([True] * 4 + [False]))[:, :4], z, atol=1e-6)

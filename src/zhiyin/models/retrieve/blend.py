@@ -32,7 +32,7 @@ from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
 from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
-from zhiyin.models.retrieve.cold_weights import dense, learn_cold_weights
+from zhiyin.models.retrieve.cold_weights import dense, learn_cold_weights, standardised
 from zhiyin.models.retrieve.dense import DenseRetriever, forbid
 from zhiyin.models.roles import Model, ModelSpec, State
 
@@ -266,11 +266,7 @@ def transformed(scores: Float32, how: str, basis: Bool | None = None) -> Float32
         total = np.maximum(own, 0).sum(axis=1, keepdims=True)
         share = np.maximum(scores, 0) / np.maximum(total, 1e-12)
         return np.asarray(np.log(share + np.float32(FLOOR)) - np.float32(np.log(FLOOR)), np.float32)
-    counted = known if basis is None else known[:, basis]
-    n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
-    mean = np.where(counted, own, 0).sum(axis=1, keepdims=True) / n
-    spread = np.sqrt((np.where(counted, own - mean, 0) ** 2).sum(axis=1, keepdims=True) / n)
-    return np.asarray(np.where(known, scores - mean, 0) / np.maximum(spread, 1e-9), np.float32)
+    return standardised(scores, basis)
 
 
 def _pool(rows: list[Float32], n: int) -> Bool:

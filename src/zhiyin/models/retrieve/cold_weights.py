@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64, Ragged, offsets_of
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Ragged, offsets_of
 from zhiyin.base.errors import FitError
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -59,7 +59,7 @@ def hide_items(data: Dataset, share: float = 0.2, seed: int = 0, least_history: 
 
 
 def learn_cold_weights(specs: Sequence[ModelSpec], data: Dataset, run: Run, share: float = 0.2, rounds: int = 3) -> Learned:
-    """One weight >= 0 per spec, for ``cold_scores``. Costs ``rounds`` more fits of each model.
+    """One weight >= 0 per spec, for the sum of their standardised scores. Costs ``rounds`` more fits of each model.
 
     Several rounds hide different items and are learned from together: the best weights of a single
     round differ widely from the next one's (measured: .02 to .83 for the same model).
@@ -91,28 +91,17 @@ def _examples(models: Sequence[DenseScorer], hidden: Hidden) -> Iterator[tuple[F
         yield np.stack([row.ravel() for row in rows], axis=1), chosen.ravel()
 
 
-def cold_scores(parts: Sequence[Float32], weights: Float64) -> Float32:
-    """Parts' scores of the same items (n_requests, n_items) -> weighted sum of standardised rows.
+def standardised(scores: Float32, basis: Bool | None = None) -> Float32:
+    """Each row to mean 0 and deviation 1 over what is known; what is not known counts as average.
 
-    -inf where no part says anything.
+    ``basis`` (n_items,) are the items that mean and deviation are taken from, None = all.
     """
-    total = np.zeros(parts[0].shape, np.float32)
-    known: Bool = np.zeros(parts[0].shape, np.bool_)
-    for part, weight in zip(parts, weights, strict=True):
-        total += np.float32(weight) * standardised(part)
-        known |= part > NEVER
-    return np.where(known, total, NEVER)
-
-
-def standardised(scores: Float32) -> Float32:
-    """Each row to mean 0 and deviation 1 over what is known; what is not known counts as average."""
     known = scores > NEVER
-    n = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    safe = np.where(known, scores, 0.0)
-    mean = safe.sum(axis=1, keepdims=True) / n
-    centred = np.where(known, safe - mean, 0.0)
-    spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
-    return np.asarray(centred / np.maximum(spread, 1e-9), np.float32)
+    own, counted = (scores, known) if basis is None else (scores[:, basis], known[:, basis])
+    n = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    mean = np.where(counted, own, 0).sum(axis=1, keepdims=True) / n
+    spread = np.sqrt((np.where(counted, own - mean, 0) ** 2).sum(axis=1, keepdims=True) / n)
+    return np.asarray(np.where(known, scores - mean, 0) / np.maximum(spread, 1e-9), np.float32)
 
 
 def dense(model: object) -> DenseScorer:
