@@ -64,7 +64,8 @@ def test_compare_prints_intervals_and_writes_a_report(ask: Ask, shop: Path, tmp_
     done = ask(*arguments, "--metrics", "ndcg@5,hr@5")
     assert done.exit_code == 0, done.output
     assert {"popular", "ease", "light", "ndcg@5"} <= set(done.stdout.split())
-    told = json.loads(ask(*arguments, "--json").stdout)
+    told = json.loads(ask(*arguments, "--plots", tmp_path / "plots", "--json").stdout)
+    assert {path.suffix for path in (tmp_path / "plots").iterdir()} == {".svg", ".png"}
     scored = {m["model"]: m["metrics"]["ndcg@10"] for m in told["models"]}
     assert scored["light"]["value"] > scored["popular"]["value"]  # people like one colour, and popularity cannot know it
     assert scored["light"]["low"] < scored["light"]["value"] < scored["light"]["high"]

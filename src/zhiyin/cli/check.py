@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zhiyin.cli.given import DataArgument
-from zhiyin.cli.outcome import JsonOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
 
 if TYPE_CHECKING:
     from zhiyin.data.dataset import Dataset
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def check(
     data: DataArgument,
     out: Annotated[Path | None, typer.Option(help="The report; default: NAME-check.html, here.")] = None,
+    plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count, plot and judge the data: gaps, duplicates, bursts, leaks, text that cannot be read.
@@ -30,7 +31,10 @@ def check(
     Example: zhiyin check shop
     """
     _, findings = looked_over(data)
-    path = findings.to_page().save(out or Path(f"{findings.name}-check.html"))
+    page = findings.to_page()
+    path = page.save(out or Path(f"{findings.name}-check.html"))
+    if plots is not None:
+        page.save_plots(plots)
     if as_json:
         emit({**findings.to_json(), "report": str(path)})
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zhiyin.cli.given import RepeatOption, SeedOption, SplitOption, open_data, repeat_of
-from zhiyin.cli.outcome import JsonOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
 from zhiyin.cli.progress import progress
 from zhiyin.cli.train import QuickOption
 
@@ -24,6 +24,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="The report; default: DATA-compare.html, here.")] = None,
     quick: QuickOption = False,
     seed: SeedOption = 0,
+    plots: PlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit models, rank the whole catalogue for every test request, and say which differences are real.
@@ -49,7 +50,10 @@ def compare(
             quick=quick,
             run=Run(seed=seed, report=report),
         )
-    path = found.to_page().save(out or Path(f"{data.manifest.name}-compare.html"))
+    page = found.to_page()
+    path = page.save(out or Path(f"{data.manifest.name}-compare.html"))
+    if plots is not None:
+        page.save_plots(plots)
     if as_json:
         emit({**found.to_dict(), "report": str(path)})
     else:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
@@ -16,6 +17,7 @@ from zhiyin.base.errors import ZhiyinError
 P = ParamSpec("P")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of text.")]
+PlotsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also save every plot here, as SVG and PNG.")]
 
 
 class Interrupted(KeyboardInterrupt):

@@ -44,6 +44,7 @@ class Page:
         self.language = language
         self._blocks: list[dict[str, Any]] = []
         self._data: dict[str, str] = {}
+        self._plots: list[Plot] = []
 
     def heading(self, text: str) -> Self:
         """Start a section; with three or more the page shows a list of contents."""
@@ -83,6 +84,7 @@ class Page:
         return self._add("table", columns=list(zip(columns, numeric, strict=True)), rows=body, caption=caption)
 
     def plot(self, plot: Plot, caption: str = "") -> Self:
+        self._plots.append(plot)
         return self._add("plot", svg=plot.svg(), caption=caption)
 
     def raw_html(self, html: str) -> Self:
@@ -119,6 +121,15 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.html(), encoding="utf-8")
         return path
+
+    def save_plots(self, folder: str | Path) -> list[Path]:
+        """Every plot of the page as SVG and as PNG, numbered and named by its title; returns the SVG paths."""
+        saved = []
+        for i, plot in enumerate(self._plots, 1):
+            name = re.sub(r"[^\w@-]+", "-", plot.title.lower()).strip("-") or "plot"
+            saved.append(plot.save(Path(folder) / f"{i:02d}-{name}.svg"))
+            plot.save(Path(folder) / f"{i:02d}-{name}.png")
+        return saved
 
     def _add(self, kind: str, **values: Any) -> Self:
         self._blocks.append({"kind": kind, **values})

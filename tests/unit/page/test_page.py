@@ -2,6 +2,7 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -99,3 +100,11 @@ def test_any_text_is_shown_as_text_and_data_comes_back(text: str) -> None:
     assert sum(tag == "script" for tag, _ in reader.tags) == 2  # the data and the sorting
     inside = re.search(r'id="d">(.*?)</script>', page.html(), re.DOTALL)
     assert inside and json.loads(inside[1]) == {nasty: [nasty]}
+
+
+def test_plots_of_a_page_are_saved_beside_it(tmp_path: Path) -> None:
+    page = Page("t").plot(bars(["a", "b"], [1.0, 2.0], title="NDCG@10 by items!")).plot(bars(["a"], [1.0], title="?"))
+    saved = page.save_plots(tmp_path / "plots")
+    assert [path.name for path in saved] == ["01-ndcg@10-by-items.svg", "02-plot.svg"]
+    assert all(path.read_text(encoding="utf-8").startswith("<?xml") for path in saved)
+    assert all(path.with_suffix(".png").read_bytes().startswith(b"\x89PNG") for path in saved)
