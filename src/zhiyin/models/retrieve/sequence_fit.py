@@ -24,7 +24,7 @@ from zhiyin.train.checkpoint import discard
 from zhiyin.train.loop import Settings, train
 
 FULL_SOFTMAX_ITEMS = 50_000
-LEAST_STEPS = 1_500
+LEAST_STEPS = 400
 """Few people make few batches: then they are made smaller, or the model stops before it has learned (measured: town of 300)."""
 VALIDATION_REQUESTS = 6_000
 """Early stopping looks at no more: its error is then below .005 of NDCG, and it costs little."""
