@@ -15,12 +15,13 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from rows import Row, write
 from zhiyin.base.arrays import Float32, Ragged, offsets_of
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
@@ -36,20 +37,6 @@ from zhiyin.evaluate.protocol import evaluate
 from zhiyin.models.retrieve.dense import DenseRetriever
 
 TEXT_DIM, N_CATEGORIES, HISTORY = 384, 200, 20
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure with the range over the runs."""
-
-    bench: str
-    case: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -147,8 +134,7 @@ def main() -> None:
         rows.append(Row("evaluate", f"accuracy metrics @10, {n:,} lists", "cpu_s", float(np.median(times)), min(times), max(times), n, "s"))
     for row in rows:
         print(f"{row.case:<62} {row.metric:<16} {row.value:9.3f} [{row.low:.3f}, {row.high:.3f}] {row.unit}")
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+    write(rows, given.json)
 
 
 if __name__ == "__main__":

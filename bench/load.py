@@ -9,38 +9,24 @@ resident memory as the system reports it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from rows import Row, show
+from rows import write as write_rows
 from zhiyin.data.schema import EventsTable, ItemsTable, Manifest
 from zhiyin.data.tables import Tables, write
 
 N_USERS, N_ITEMS = 100_000, 50_000
 READ = "import sys; from zhiyin.data.folder import load; d = load(sys.argv[1]); print(len(d.events), d.n_users, d.n_items)"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure with the range over the runs."""
-
-    bench: str
-    case: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    unit: str
 
 
 def folder_of_events(folder: Path, n: int, seed: int = 0) -> None:
@@ -129,9 +115,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     rows = measure(given.rows, given.runs)
-    print(pl.DataFrame([asdict(r) for r in rows]))
-    if given.json:
-        given.json.write_text(json.dumps([asdict(r) for r in rows], indent=2) + "\n")
+    show(rows, "load")
+    write_rows(rows, given.json)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ whose thing nobody had chosen before the cut and ranks among such things only: t
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from rows import Row, write
 from zhiyin.data.build import build
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.cut import cut_times
@@ -36,22 +36,9 @@ METRIC = "ndcg@10"
 BASELINES = ("popular", "buy-again", "item-neighbours", "user-neighbours", "ease", "transitions")
 
 
-@dataclass(frozen=True)
-class Row:
+def row_of(case: str, metric: str, e: Estimate) -> Row:
     """One figure with its 95% bootstrap interval over requests."""
-
-    bench: str
-    case: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    unit: str = "share"
-
-    @classmethod
-    def of(cls, case: str, metric: str, e: Estimate) -> Row:
-        return cls("town", case, metric, e.value, e.low, e.high, e.n)
+    return Row("town", case, metric, e.value, e.low, e.high, e.n, "share")
 
 
 def contenders(place: Town, past: Dataset, whole: Dataset) -> Iterator[tuple[str, Retriever]]:
@@ -86,7 +73,7 @@ def measured(place: Town, n_requests: int) -> list[Row]:
     for name, model in contenders(place, past, whole):
         for metric, holdout in ((METRIC, asked), (f"cold {METRIC}", cold)):
             values = evaluate(model, holdout, [METRIC], name=name)[METRIC]
-            rows.append(Row.of(name, metric, estimate(values)))
+            rows.append(row_of(name, metric, estimate(values)))
         print(f"{name:28}{shown(rows[-2])}   {shown(rows[-1])}", flush=True)
     return rows
 
@@ -114,8 +101,7 @@ def main() -> None:
     size = f"{given.users:,} people, {given.events:,} events, {place.spec.n_items:,} things, {place.spec.weeks} weeks, seed {given.seed}"
     print(size)
     rows = measured(place, given.requests)
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+    write(rows, given.json)
 
 
 if __name__ == "__main__":
