@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 class CausalBlock(nn.Module):
-    """Pre-norm attention and feed-forward on (batch, time, dim); position i sees positions 0..i.
+    """Pre-norm attention and feed-forward on (batch, time, dim); an event sees its own instant and those before.
 
     Order enters twice, both relative, so any window of a history means the same: a learned bias per
-    head and distance (0 .. max_len - 1) on the attention logits, and a learned share of the previous
-    position mixed into the attention input ("shift": a bigram memory). Padding must be at the end,
-    where causality already hides it.
+    head and distance in instants (0 .. max_len - 1) on the attention logits, and a learned share of the
+    previous event mixed into the attention input ("shift": a bigram memory). Padding must be at the end
+    and later than everything, so that causality hides it.
     """
 
     def __init__(self, *, dim: int, heads: int, max_len: int, hidden: int, dropout: float) -> None:
@@ -32,20 +32,20 @@ class CausalBlock(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, distance: Tensor) -> Tensor:
+        """``distance`` (batch or 1, time, time): how many instants the key (last axis) is before the query."""
         batch, time, dim = x.shape
         y = self.norm_attention(x)
         y = y + self.shift * F.pad(y, (0, 0, 1, 0))[:, :-1]
         q, k, v = self.qkv(y).view(batch, time, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(time).expand(batch, -1, -1, -1))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(distance).expand(batch, -1, -1, -1))
         y = self.out(y.transpose(1, 2).reshape(batch, time, dim))
         x = x + F.dropout(y, self.dropout, self.training)
         y = F.relu(self.forward_in(self.norm_forward(x)))
         y = self.forward_out(F.dropout(y, self.dropout, self.training))
         return x + F.dropout(y, self.dropout, self.training)
 
-    def bias(self, time: int) -> Tensor:
-        """(1, heads, time, time): learned below and on the diagonal, -inf above it."""
-        steps = torch.arange(time)
-        distance = steps[:, None] - steps[None, :]
-        return self.distance_bias[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))[None]
+    def bias(self, distance: Tensor) -> Tensor:
+        """(batch or 1, heads, time, time): learned for the past, -inf for the future."""
+        learned = self.distance_bias[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))
+        return learned.transpose(0, 1)

@@ -40,7 +40,10 @@ class ItemTower(nn.Module):
 
 
 class HistoryTower(nn.Module):
-    """Item rows of a history (batch, time, dim) -> state after each event (batch, time, dim)."""
+    """Item rows of a history (batch, time, dim) -> state after each event (batch, time, dim).
+
+    Events of one instant (the things of one basket) see each other and are equally far from all others.
+    """
 
     def __init__(self, *, dim: int, layers: int, heads: int, max_len: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -51,9 +54,13 @@ class HistoryTower(nn.Module):
         )
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, rows: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, instants: Tensor | None = None) -> Tensor:
+        """``instants`` (batch, time) rise along each row; None = every event has its own."""
+        if instants is None:
+            instants = torch.arange(rows.shape[1])[None]
+        distance = instants[:, :, None] - instants[:, None, :]
         x = F.dropout(rows * self.scale, self.dropout, self.training)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, distance)
         state: Tensor = self.norm(x)
         return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,33 +20,39 @@ from zhiyin.base.errors import ConfigError, FitError
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
 from zhiyin.models.retrieve.sequence import SequenceSpec
-from zhiyin.models.retrieve.sequence_fit import Net, Windows
-from zhiyin.nn.losses import full_softmax, gbce, sampled_softmax
+from zhiyin.models.retrieve.sequence_fit import Asked, Net, Windows
+from zhiyin.nn.losses import Sparse, full_softmax, gbce, sampled_softmax
 from zhiyin.testing.contracts import small_world
 
 
 @pytest.mark.parametrize("score", ["dot", "bilinear", "cosine"])
 @pytest.mark.parametrize("shared", [True, False])
-def test_numpy_serves_what_torch_trained(score: str, shared: bool) -> None:
+@pytest.mark.parametrize("memory", [None, {"reach": 3}])
+def test_numpy_serves_what_torch_trained(score: str, shared: bool, memory: dict[str, int] | None) -> None:
     data = small_world("position")
-    spec = SequenceSpec.parse({"dim": 16, "heads": 4, "layers": 2, "max_len": 6, "score": score, "shared_items": shared})
+    spec = SequenceSpec.parse({"dim": 16, "heads": 4, "layers": 2, "max_len": 6, "score": score, "shared_items": shared, "memory": memory})
     torch.manual_seed(1)
     net = Net(spec, data).eval()
     for parameter in net.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.3)
     model = net.frozen(spec, data)
     items = np.flatnonzero(model.usable)
-    lists = [items[:1], items[[2, 1]], items[[0, 3, 3, 5, 1, 2, 4, 6, 7]], items[[5]]]
-    mine = model.scores(Requests.of(Histories.of_items(Ragged.of(lists))))
+    lists = [items[:1], items[[2, 1]], items[[0, 3, 3, 5, 1, 2, 4, 6, 7]], items[[5]], items[[3, 1, 4, 2, 5]]]
+    instants = [[0], [0, 1], [0, 0, 0, 1, 1, 1, 2, 2, 3], [0], [0, 0, 1, 1, 1]]  # baskets in some
+    history = replace(Histories.of_items(Ragged.of(lists)), time_us=np.concatenate(instants) * 9)
+    mine = model.scores(Requests.of(history))
     with torch.no_grad():
-        for row, history in zip(mine, lists, strict=True):
-            rows = F.embedding(torch.from_numpy(history[-6:].astype(np.int64))[None], net.seen())
-            state, table = net.tower(rows)[:, -1], net.next()
+        for i, (row, past) in enumerate(zip(mine, lists, strict=True)):
+            rows = F.embedding(torch.from_numpy(past[-6:].astype(np.int64))[None], net.seen())
+            state, table = net.tower(rows, torch.tensor(instants[i][-6:])[None])[:, -1], net.next()
             if score == "bilinear":
                 state = state @ net.bilinear.T
             if score == "cosine":
                 state, table = F.normalize(state, dim=1) * net.log_temperature.exp(), F.normalize(table, dim=1)
-            np.testing.assert_allclose(row[items], (state @ table.T)[0].numpy()[items], rtol=1e-4, atol=1e-4)
+            logits = (state @ table.T)[0]
+            if model.memory is not None:
+                logits = logits + net._heard(model.memory.evidence(Requests.of(history.take(np.array([i])))))[0]
+            np.testing.assert_allclose(row[items], logits.numpy()[items], rtol=1e-4, atol=1e-4)
 
 
 def test_the_future_of_a_window_does_not_reach_its_past() -> None:
@@ -53,28 +60,36 @@ def test_the_future_of_a_window_does_not_reach_its_past() -> None:
     net = Net(SequenceSpec(dim=16, max_len=8), data).eval()
     rows = torch.randn(2, 8, 16)
     changed = rows.clone()
-    changed[:, 5:] += 1.0
-    before, after = net.tower(rows), net.tower(changed)
-    assert torch.equal(before[:, :5], after[:, :5])
-    assert not torch.allclose(before[:, 5:], after[:, 5:])
+    changed[:, 5:] += torch.randn(2, 3, 16)
+    for instants in (None, torch.tensor([[0, 1, 1, 2, 2, 3, 4, 4], [0, 0, 0, 0, 1, 2, 3, 3]])):
+        before, after = net.tower(rows, instants), net.tower(changed, instants)
+        assert torch.equal(before[:, :5], after[:, :5])
+        assert not torch.allclose(before[:, 5:], after[:, 5:])
+
+
+def test_every_thing_of_a_basket_is_asked_from_the_basket_before() -> None:
+    items = torch.tensor([[7, 8, 9, 5, 6, -1], [1, 2, 3, 4, 5, 6]])
+    instants = torch.tensor([[0, 1, 1, 2, 2, 3], [0, 1, 2, 3, 4, 5]])
+    asked = Asked.of(items, instants)
+    told = list(zip(asked.window.tolist(), asked.place.tolist(), asked.item.tolist(), strict=True))
+    assert told == [(0, 0, 8), (0, 0, 9), (0, 2, 5), (0, 2, 6), (1, 0, 2), (1, 1, 3), (1, 2, 4), (1, 3, 5), (1, 4, 6)]
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(2, 9), st.integers(0, 99))
 @settings(max_examples=200, deadline=None)
 def test_each_event_is_a_target_at_most_once_and_short_histories_are_whole(lengths: list[int], width: int, seed: int) -> None:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    users = np.flatnonzero(np.array(lengths) >= 2)
-    if not len(users):
+    windows = Windows(np.arange(offsets[-1], dtype=np.int32), np.arange(offsets[-1]), offsets, width)
+    if not len(windows.users):
         return
-    windows = Windows(np.arange(offsets[-1], dtype=np.int32), offsets, users, width)
     spans = windows.spans(np.random.default_rng(seed))
     targets = np.concatenate([np.arange(a + 1, b) for a, b in spans])
     assert len(np.unique(targets)) == len(targets)
     assert (spans[:, 1] - spans[:, 0] <= width + 1).all()
-    short = [u for u in users if lengths[u] <= width + 1]
+    short = [u for u in windows.users if lengths[u] <= width + 1]
     for u in short:
         assert [offsets[u], offsets[u + 1]] in spans.tolist()
-    seen = sum(int((row >= 0).sum()) for batch in windows.batches(4, np.random.default_rng(seed)) for row in batch)
+    seen = sum(int((row >= 0).sum()) for batch in windows.batches(4, np.random.default_rng(seed)) for row in batch[..., 0])
     assert seen == int((spans[:, 1] - spans[:, 0]).sum())
 
 
@@ -88,6 +103,21 @@ def test_fused_softmax_equals_the_plain_one() -> None:
     found = torch.autograd.grad(fused, [h, w])
     torch.testing.assert_close(fused, plain)
     for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_fused_softmax_adds_what_memory_says() -> None:
+    torch.manual_seed(0)
+    h, w, targets = torch.randn(40, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True), torch.randint(0, 30, (40,))
+    extra = torch.randn(40, 30) * (torch.rand(40, 30) < 0.2)
+    values = extra[extra != 0].clone().requires_grad_()
+    rows, columns = extra.nonzero(as_tuple=True)
+    indptr = F.pad(torch.bincount(rows, minlength=40).cumsum(0), (1, 0))
+    expected = F.cross_entropy(h @ w.T + torch.zeros(40, 30).index_put((rows, columns), values), targets)
+    fused = full_softmax(h, w, targets, torch.float32, Sparse(indptr, columns, values))
+    torch.testing.assert_close(fused, expected)
+    wanted = torch.autograd.grad(expected, [h, w, values])
+    for one, other in zip(torch.autograd.grad(fused, [h, w, values]), wanted, strict=True):
         torch.testing.assert_close(one, other)
 
 

@@ -23,6 +23,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
 from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.dense import DenseRetriever
+from zhiyin.models.retrieve.transitions import Transitions, TransitionsSpec
 from zhiyin.models.roles import ModelSpec, State
 
 
@@ -33,8 +34,10 @@ class SequenceSpec(ModelSpec):
     few; ``loss``: "auto" is the full softmax up to 50,000 items and the sampled one with logQ correction
     above; ``score``: "dot", "bilinear" (state' M item) or "cosine" (with a learned temperature: better on
     sparse shops); ``shared_items`` uses one item table for both roles; ``text``: "auto" uses catalogue
-    vectors when they are there. See ``transitions`` for one second instead of minutes, ``ease`` when
-    order does not matter, ``content`` when nobody did anything yet.
+    vectors when they are there; ``memory`` holds settings of ``transitions``, whose counts are heard while
+    learning and answering, because ``dim`` numbers cannot remember which rare things go together. See
+    ``transitions`` for one second instead of minutes, ``ease`` when order does not matter, ``content``
+    when nobody did anything yet.
     """
 
     kind: ClassVar[str] = "sequence"
@@ -49,6 +52,7 @@ class SequenceSpec(ModelSpec):
     id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     text: Literal["auto", "off"] = "auto"
     shared_items: bool = False
+    memory: TransitionsSpec | None = TransitionsSpec(followers=200)
     score: Literal["dot", "bilinear", "cosine"] = "dot"
     loss: Literal["auto", "full", "sampled", "gbce"] = "auto"
     n_negatives: Annotated[int, Field(ge=1)] = 1024
@@ -71,7 +75,9 @@ class SequenceSpec(ModelSpec):
         return fit(self, data, run)
 
     def restore(self, state: State, catalog: Catalog) -> Sequence:
-        return Sequence(self, catalog, {k: np.asarray(v, np.float32) for k, v in state.arrays.items()})
+        weights = {k: np.asarray(v, np.float32) for k, v in state.arrays.items() if not k.startswith("memory.")}
+        memory = None if self.memory is None else self.memory.restore(state.under("memory"), catalog)
+        return Sequence(self, catalog, weights, memory)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,15 @@ class Sequence(DenseRetriever):
     spec: SequenceSpec
     catalog: Catalog
     weights: Mapping[str, Float32]
+    memory: Transitions | None = None
 
     def scores(self, requests: Requests) -> Float32:
         known = requests.history.where(self.usable[requests.history.item_ix])
         states = self.states(known)
         scores: Float32 = states @ self.next_items.T
+        if self.memory is not None:
+            evidence = self.memory.evidence(replace(requests, history=known)) / self.weights["memory_scale"]
+            scores[:, : evidence.shape[1]] += self.weights["memory_strength"] * np.log1p(evidence)
         scores[:, ~self.usable] = NEVER
         scores[known.lengths == 0] = NEVER  # without a history there is nothing to say
         return scores
@@ -146,33 +156,28 @@ class Sequence(DenseRetriever):
         x = np.zeros((n, time, self.spec.dim), np.float32)
         x[rows, place] = self.seen_items[history.item_ix] * np.float32(np.sqrt(self.spec.dim))
         newest = history.lengths - 1
+        distance = _distances(history)
         for i in range(self.spec.layers):
             x = self._block(x, {k.removeprefix(f"blocks.{i}."): v for k, v in self.weights.items() if k.startswith(f"blocks.{i}.")},
-                            newest if i == self.spec.layers - 1 else None)  # fmt: skip
+                            distance, newest if i == self.spec.layers - 1 else None)  # fmt: skip
         return _norm(x[:, 0], self.weights["norm.weight"], self.weights["norm.bias"])
 
-    def _block(self, x: Float32, w: Mapping[str, Float32], only: Int64 | None) -> Float32:
+    def _block(self, x: Float32, w: Mapping[str, Float32], distance: Int64, only: Int64 | None) -> Float32:
         """One block, the twin of ``nn.attention.CausalBlock``; ``only`` computes just that position."""
-        n, time, dim = x.shape
+        n, _, dim = x.shape
         heads, width = self.spec.heads, dim // self.spec.heads
         y = _norm(x, w["norm_attention.weight"], w["norm_attention.bias"])
         y[:, 1:] += w["shift"] * y[:, :-1].copy()
         key_value = y @ w["qkv.weight"][dim:].T + w["qkv.bias"][dim:]
         if only is not None:
             every = np.arange(n)
-            x, y, at = x[every, only][:, None], y[every, only][:, None], only[:, None]  # (n, 1, dim)
-        else:
-            at = np.broadcast_to(np.arange(time), (n, time))
+            x, y = x[every, only][:, None], y[every, only][:, None]  # (n, 1, dim)
+            distance = distance[every if len(distance) == n else 0, only][:, None]  # (n, 1, time)
         query = (y @ w["qkv.weight"][:dim].T + w["qkv.bias"][:dim]) / np.float32(np.sqrt(width))
         q, k, v = (a.reshape(n, -1, heads, width).transpose(0, 2, 1, 3) for a in (query, key_value[..., :dim], key_value[..., dim:]))
         logits = q @ k.transpose(0, 1, 3, 2)  # (n, heads, queries, time)
         bias = np.concatenate([w["distance_bias"], np.full((heads, 1), NEVER)], axis=1)
-        if only is not None:
-            distance = at[:, :, None] - np.arange(time)  # (n, 1, time)
-            logits += bias[:, np.where(distance < 0, -1, distance)].transpose(1, 0, 2, 3)
-        else:
-            distance = np.arange(time)[:, None] - np.arange(time)
-            logits += bias[:, np.where(distance < 0, -1, distance)]
+        logits += bias[:, np.maximum(distance, -1)].transpose(1, 0, 2, 3)
         np.exp(logits - logits.max(axis=-1, keepdims=True), out=logits)
         logits /= logits.sum(axis=-1, keepdims=True)
         y = (logits @ v).transpose(0, 2, 1, 3).reshape(n, -1, dim)
@@ -182,10 +187,28 @@ class Sequence(DenseRetriever):
         return np.asarray(x + y @ w["forward_out.weight"].T + w["forward_out.bias"], np.float32)
 
     def state(self) -> State:
-        return State(dict(self.weights))
+        pairs = {} if self.memory is None else {f"memory.{k}": v for k, v in self.memory.state().arrays.items()}
+        return State({**self.weights, **pairs})
 
     def with_catalog(self, catalog: Catalog) -> Self:
-        return replace(self, catalog=catalog)
+        return replace(self, catalog=catalog, memory=None if self.memory is None else self.memory.with_catalog(catalog))
+
+
+def _distances(history: Histories) -> Int64:
+    """How many instants a key (last axis) is before a query: (n, time, time), or (1, ...) if all have their own.
+
+    Negative = later, padding included, which is put at the end.
+    """
+    n, time = len(history), int(history.lengths.max())
+    starts = np.repeat(history.offsets[:-1], history.lengths)
+    instant = np.cumsum(np.diff(history.time_us, prepend=0) != 0)
+    instant -= instant[starts]
+    place = np.arange(len(instant)) - starts
+    if bool((instant == place).all()):
+        return np.arange(time)[None, :, None] - np.arange(time)
+    grid = np.tile(np.arange(time), (n, 1))  # an instant is at most its place, so padding comes out later
+    grid[np.repeat(np.arange(n), history.lengths), place] = instant
+    return np.asarray(grid[:, :, None] - grid[:, None, :])
 
 
 def _norm(x: Float32, weight: Float32, bias: Float32) -> Float32:

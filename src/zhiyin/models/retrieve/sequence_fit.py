@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence as List
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,8 +19,9 @@ from zhiyin.base.errors import FitError
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.run import Run
 from zhiyin.data.truth import Holdout, ndcg_at
+from zhiyin.models.retrieve.pair_memory import PairMemory
 from zhiyin.models.retrieve.sequence import Sequence, SequenceSpec
-from zhiyin.nn.losses import full_softmax, gbce, sampled_softmax
+from zhiyin.nn.losses import Drawn, Sparse, full_softmax, gbce, sampled_softmax
 from zhiyin.nn.samplers import draw, popularity_log_q
 from zhiyin.nn.towers import HistoryTower, ItemTower
 from zhiyin.train.checkpoint import discard
@@ -38,7 +42,9 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
     liked = data.positive
     windows = Windows.of(liked, spec.max_len)
     if not len(windows.users):
-        raise FitError(f"no user of '{data.manifest.name}' has two events to learn an order from", "Use 'ease' or 'content'.")
+        raise FitError(
+            f"no user of '{data.manifest.name}' has two events, one after the other, to learn an order from", "Use 'ease' or 'content'."
+        )
     size = int(np.clip(len(windows.users) * spec.epochs // LEAST_STEPS, 4, spec.batch_size))
     net = Net(spec, liked)
     holdout = None if run.holdout is None or not len(run.holdout) else _sample(run.holdout, run.seed)
@@ -86,14 +92,21 @@ class Windows:
     """Every user's liked items in order; an epoch cuts long ones at fresh places, so nothing is lost."""
 
     items: Int32  # (n_events,) grouped by user, oldest first
+    instants: Int64  # (n_events,) rising within a user; equal for the things of one basket
     offsets: Int64  # (n_users + 1,)
-    users: AnyArray  # those with two events or more
     max_len: int
 
     @classmethod
     def of(cls, data: Dataset, max_len: int) -> Windows:
         rows, offsets = data.by_user
-        return cls(data.events.item_ix[rows], offsets, np.flatnonzero(np.diff(offsets) >= 2), max_len)
+        time = data.events.time_us[rows]
+        return cls(data.events.item_ix[rows], np.cumsum(np.diff(time, prepend=time[:1]) != 0), offsets, max_len)
+
+    @cached_property
+    def users(self) -> AnyArray:
+        """Those with two instants or more: only they have something that comes next."""
+        some = np.flatnonzero(np.diff(self.offsets) >= 2)
+        return some[self.instants[self.offsets[some]] < self.instants[self.offsets[some + 1] - 1]]
 
     def spans(self, rng: np.random.Generator) -> AnyArray:
         """(n_windows, 2) start and end; neighbours share one event, so each event is a target once."""
@@ -127,11 +140,29 @@ class Windows:
         return [out[i] for i in rng.permutation(len(out))]
 
     def _padded(self, spans: AnyArray) -> Tensor:
-        lengths = spans[:, 1] - spans[:, 0]
+        """(n, time, 2): item and instant. Padding is at the end: item -1, later than everything."""
+        lengths = (spans[:, 1] - spans[:, 0])[:, None]
         steps = np.arange(lengths.max())
-        inside = steps < lengths[:, None]
-        table = self.items[np.where(inside, spans[:, :1] + steps, 0)].astype(np.int64)
-        return torch.from_numpy(np.where(inside, table, -1))
+        at = spans[:, :1] + np.minimum(steps, lengths - 1)
+        items = np.where(steps < lengths, self.items[at], -1)
+        instants = self.instants[at] - self.instants[spans[:, :1]] + np.maximum(steps - lengths + 1, 0)
+        return torch.from_numpy(np.stack([items, instants], axis=2).astype(np.int64))
+
+
+class Asked(NamedTuple):
+    """What a batch of windows asks: from everything up to (window, place), which item came in the next instant?"""
+
+    window: Tensor  # (n_targets,)
+    place: Tensor  # (n_targets,) the last event of the instant before the target's
+    item: Tensor  # (n_targets,)
+
+    @classmethod
+    def of(cls, items: Tensor, instants: Tensor) -> Asked:
+        """Every event after the first instant is a target: all things of a basket, from the basket before."""
+        begins = F.pad(instants[:, 1:] != instants[:, :-1], (1, 0))
+        first = torch.where(begins, torch.arange(items.shape[1]), 0).cummax(dim=1).values
+        window, place = ((items >= 0) & (first > 0)).nonzero(as_tuple=True)
+        return cls(window, first[window, place] - 1, items[window, place])
 
 
 class Net(nn.Module):
@@ -157,29 +188,55 @@ class Net(nn.Module):
             self.bilinear = nn.Parameter(torch.eye(spec.dim))
         if spec.score == "cosine":
             self.log_temperature = nn.Parameter(torch.tensor(2.5))
+        self.memory = None if spec.memory is None else PairMemory.of(spec.memory, data)
+        if self.memory is not None:
+            self.memory_strength = nn.Parameter(torch.tensor(0.5))
+            self.log_memory_scale = nn.Parameter(torch.tensor(-4.0))
         self.counts = torch.from_numpy(data.item_counts.astype(np.float32))
         full = spec.loss == "full" or (spec.loss == "auto" and data.n_items <= FULL_SOFTMAX_ITEMS)
         self.kind = "full" if full else ("gbce" if spec.loss == "gbce" else "sampled")
         self.log_q = popularity_log_q(self.counts, 0.0 if self.kind == "gbce" else 0.75, spec.n_negatives)
 
     def loss(self, batch: Tensor) -> tuple[Tensor, int]:
-        """Mean loss over all next events of a batch (n, time) of item numbers, -1 = padding."""
-        inputs, targets = batch[:, :-1], batch[:, 1:]
-        real = targets >= 0
+        """Mean loss over all next events of a batch (n, time, 2) of items and instants."""
+        items, instants = batch[..., 0], batch[..., 1]
+        asked = Asked.of(items, instants)
+        plain = bool((instants == torch.arange(instants.shape[1])).all())
         seen = self.seen()
-        state = self.tower(F.embedding(inputs.clamp(min=0), seen))[real]
+        states = self.tower(F.embedding(items[:, :-1].clamp(min=0), seen), None if plain else instants[:, :-1])
+        state = states[asked.window, asked.place]
         table = seen if self.next is self.seen else self.next()
         if self.spec.score == "bilinear":
             state = state @ self.bilinear.T
         if self.spec.score == "cosine":
             state, table = F.normalize(state, dim=1) * self.log_temperature.exp(), F.normalize(table, dim=1)
-        wanted = targets[real]
+        found = None
+        if self.memory is not None:
+            found = self.memory.evidence(items.numpy(), instants.numpy(), asked.window.numpy(), asked.place.numpy())
+        return self._loss(state, table, asked.item, found), len(asked.item)
+
+    def _loss(self, state: Tensor, table: Tensor, wanted: Tensor, found: sp.csr_matrix | None) -> Tensor:
+        """``found`` (n_targets, n_items) is what the pair memory says."""
         if self.kind == "full":
-            return full_softmax(state, table, wanted), len(wanted)
+            return full_softmax(state, table, wanted, plus=None if found is None else self._everywhere(found))
         negatives = draw(self.log_q, self.spec.n_negatives)
+        plus = None
+        if found is not None:
+            plus = Drawn(
+                self._heard(np.asarray(found[np.arange(len(wanted)), wanted.numpy().copy()]).ravel()),
+                self._heard(found[:, negatives.numpy().copy()].toarray()),
+            )
         if self.kind == "gbce":
-            return gbce(state, table, wanted, negatives), len(wanted)
-        return sampled_softmax(state, table, wanted, negatives, self.log_q), len(wanted)
+            return gbce(state, table, wanted, negatives, plus=plus)
+        return sampled_softmax(state, table, wanted, negatives, self.log_q, plus)
+
+    def _everywhere(self, found: sp.csr_matrix) -> Sparse:
+        places = (torch.from_numpy(found.indptr.astype(np.int64)), torch.from_numpy(found.indices.astype(np.int64)))
+        return Sparse(*places, self._heard(found.data))
+
+    def _heard(self, evidence: AnyArray) -> Tensor:
+        """Evidence as logits: much of it is worth little more than some."""
+        return self.memory_strength * torch.log1p(torch.from_numpy(evidence) * torch.exp(-self.log_memory_scale))
 
     def frozen(self, spec: SequenceSpec, data: Dataset) -> Sequence:
         """The same function as plain arrays."""
@@ -197,4 +254,8 @@ class Net(nn.Module):
             weights["bilinear"] = self.bilinear.detach().numpy().copy()
         if spec.score == "cosine":
             weights["temperature"] = np.array([self.log_temperature.exp().item()], np.float32)
-        return Sequence(spec, data.catalog, weights)
+        if self.memory is None:
+            return Sequence(spec, data.catalog, weights)
+        weights["memory_strength"] = np.array([self.memory_strength.item()], np.float32)
+        weights["memory_scale"] = np.array([self.log_memory_scale.exp().item()], np.float32)
+        return Sequence(spec, data.catalog, weights, self.memory.model)

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from zhiyin.base.arrays import Float32
+from zhiyin.base.arrays import Float32, Float64, offsets_of
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -31,7 +31,8 @@ class TransitionsSpec(ModelSpec):
 
     ``row_power`` divides by (row sum)^p, ``column_power`` by (column sum)^p. With ``reach`` 1, powers 1
     and 0 and no ``backward`` this is the probability of the next item; the defaults, chosen on the
-    validation parts of ml-1m-seq and amazon_beauty together, rank an eighth better.
+    validation parts of ml-1m-seq and amazon_beauty together, rank an eighth better. ``followers`` keeps
+    only that many strongest ones of each item (0 = all).
     """
 
     kind: ClassVar[str] = "transitions"
@@ -43,13 +44,20 @@ class TransitionsSpec(ModelSpec):
     backward: Annotated[float, Field(ge=0)] = 0.1
     row_power: Annotated[float, Field(ge=0, le=1)] = 0.5
     column_power: Annotated[float, Field(ge=0, le=1)] = 0.1
+    followers: Annotated[int, Field(ge=0)] = 0
 
     def fit(self, data: Dataset, run: Run) -> Transitions:
         counts = follow_counts(data.positive, self.reach, self.gap_decay, self.backward)
-        rows = np.asarray(counts.sum(axis=1)).ravel()
-        columns = np.asarray(counts.sum(axis=0)).ravel()
-        scaled = sp.diags(_inverse_power(rows, self.row_power)) @ counts @ sp.diags(_inverse_power(columns, self.column_power))
-        return Transitions(self, data.catalog, sp.csr_matrix(scaled, dtype=np.float32))
+        return Transitions(self, data.catalog, self.scaled(counts))
+
+    def scales(self, counts: sp.csr_matrix) -> tuple[Float64, Float64]:
+        """What a count in row i and column j is multiplied with: (n_items,) and (n_items,)."""
+        rows, columns = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
+        return _inverse_power(rows, self.row_power), _inverse_power(columns, self.column_power)
+
+    def scaled(self, counts: sp.csr_matrix) -> sp.csr_matrix:
+        rows, columns = self.scales(counts)
+        return strongest(sp.csr_matrix(sp.diags(rows) @ counts @ sp.diags(columns), dtype=np.float32), self.followers)
 
     def restore(self, state: State, catalog: Catalog) -> Transitions:
         a = state.arrays
@@ -73,7 +81,18 @@ def follow_counts(data: Dataset, reach: int, gap_decay: float, backward: float) 
     return total
 
 
-def _inverse_power(sums: np.ndarray, power: float) -> np.ndarray:
+def strongest(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
+    """Only the n largest values of each row; all of them with n = 0."""
+    lengths = np.diff(matrix.indptr)
+    if not n or not len(lengths) or lengths.max() <= n:
+        return matrix
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    order = np.lexsort((matrix.indices, -matrix.data, row))
+    kept = np.sort(order[np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths) < n])
+    return sp.csr_matrix((matrix.data[kept], matrix.indices[kept], offsets_of(np.minimum(lengths, n))), shape=matrix.shape)
+
+
+def _inverse_power(sums: Float64, power: float) -> Float64:
     return np.where(sums > 0, np.power(np.maximum(sums, 1e-12), -power), 0.0)
 
 
@@ -84,12 +103,16 @@ class Transitions(DenseRetriever):
     follows: sp.csr_matrix  # (n_items at fit, n_items at fit)
 
     def scores(self, requests: Requests) -> Float32:
+        return widened(never_where_zero(self.evidence(requests)), len(self.catalog))
+
+    def evidence(self, requests: Requests) -> Float32:
+        """The same for the items known at fit, 0 where nothing is known: (n_requests, n_items at fit)."""
         known = self.follows.shape[0]
         recent = requests.history.last(self.spec.last)
         profile = profile_matrix(recent, len(self.catalog), self.spec.history_decay)[:, :known]
         found = profile @ self._rows
         scores: Float32 = found if isinstance(found, np.ndarray) else found.toarray()
-        return widened(never_where_zero(scores), len(self.catalog))
+        return scores
 
     @cached_property
     def _rows(self) -> sp.csr_matrix | Float32:
