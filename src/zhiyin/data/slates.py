@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +53,17 @@ class Slates:
 
     def with_column(self, name: str, values: AnyArray) -> Slates:
         return Slates(self.offsets, self.item_ix, self.score, {**self.columns, name: values.astype(np.float32, copy=False)})
+
+    def with_columns(self, names: Sequence[str], values: Float32) -> Slates:
+        """More columns at once: ``values`` (n_flat, n_names)."""
+        more = {name: values[:, i] for i, name in enumerate(names)}
+        return Slates(self.offsets, self.item_ix, self.score, {**self.columns, **more})
+
+    def matrix(self, names: Sequence[str]) -> Float32:
+        """Columns side by side, in this order: (n_flat, n_names)."""
+        if not names:
+            return np.zeros((len(self.item_ix), 0), np.float32)
+        return np.stack([self.columns[name] for name in names], axis=1)
 
     @classmethod
     def concatenated(cls, parts: Iterable[Slates]) -> Slates:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32
+from zhiyin.base.arrays import AnyArray, Float32, flat_positions
 from zhiyin.base.spec import Spec
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -85,26 +85,63 @@ class FeatureSource(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     def features(self, requests: Requests, slates: Slates) -> Float32:
-        """(n_rows, n_features), row i belongs to flat slate row i."""
+        """(n_rows, n_features), row i belongs to flat slate row i; NaN where there is nothing to say."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankingExamples:
-    """What a ranker learns from: slates with labels, made strictly out of sample by the pipeline."""
+    """What a ranker learns from: slates with labels, made strictly out of sample by the pipeline.
+
+    The slates carry every feature as a named column. ``labels`` are 0 or 1 (or grades); ``groups`` of
+    rows that are compared with each other are the lists of the slates.
+    """
 
     requests: Requests
     slates: Slates
     labels: Float32  # (n_rows,)
     weights: Float32  # (n_rows,)
 
+    def take(self, rows: AnyArray) -> RankingExamples:
+        """The examples of some requests (row numbers of requests, not of flat rows)."""
+        at, _ = flat_positions(self.slates.offsets, rows)
+        return RankingExamples(self.requests.take(rows), self.slates.take(rows), self.labels[at], self.weights[at])
+
 
 class Ranker(Protocol):
     """Scores given candidates; adds none."""
 
     def score(self, requests: Requests, slates: Slates) -> Float32:
-        """(n_rows,)."""
+        """(n_rows,), higher is better."""
         ...
+
+
+@runtime_checkable
+class RankerModel(Ranker, Protocol):
+    """A fitted ranker that can be saved. ``columns`` are the slate columns it reads, in its order."""
+
+    @property
+    def spec(self) -> RankerSpec: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def state(self) -> State: ...
+
+
+class RankerSpec(Spec):
+    """Base of every ranker's configuration; ``validation`` of ``fit`` serves early stopping and calibration."""
+
+    kind: ClassVar[str] = ""
+
+    def described(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.model_dump(mode="json")}
+
+    def fit(self, examples: RankingExamples, run: Run, validation: RankingExamples | None = None) -> RankerModel:
+        raise TypeError(f"{type(self).__name__} does not say how to fit")
+
+    def restore(self, state: State, catalog: Catalog) -> RankerModel:
+        raise TypeError(f"{type(self).__name__} does not say how to restore")
 
 
 class Reranker(Protocol):
