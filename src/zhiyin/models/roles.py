@@ -94,18 +94,20 @@ class RankingExamples:
     """What a ranker learns from: slates with labels, made strictly out of sample by the pipeline.
 
     The slates carry every feature as a named column. ``labels`` are 0 or 1 (or grades); ``groups`` of
-    rows that are compared with each other are the lists of the slates.
+    rows that are compared with each other are the lists of the slates. ``catalog`` serves rankers that
+    read the vectors of items; without it they know items by number alone.
     """
 
     requests: Requests
     slates: Slates
     labels: Float32  # (n_rows,)
     weights: Float32  # (n_rows,)
+    catalog: Catalog | None = None
 
     def take(self, rows: AnyArray) -> RankingExamples:
         """The examples of some requests (row numbers of requests, not of flat rows)."""
         at, _ = flat_positions(self.slates.offsets, rows)
-        return RankingExamples(self.requests.take(rows), self.slates.take(rows), self.labels[at], self.weights[at])
+        return RankingExamples(self.requests.take(rows), self.slates.take(rows), self.labels[at], self.weights[at], self.catalog)
 
 
 class Ranker(Protocol):

@@ -1,0 +1,1 @@
+"""The second stage: rankers that score given candidates by the columns of their slates."""
