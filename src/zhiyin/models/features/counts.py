@@ -1,0 +1,238 @@
+"""How often things went together before now: the plainest features, and on most data the strongest.
+
+A table ``by = ["item", "hour"]`` counts all events per item and hour of day; ``of = ["item"]`` adds the
+share of the item's events that fall in this hour, compared with that hour's share of everything.
+``others`` leaves out what the asker did himself, so that nobody is evidence for his own taste.
+
+On data without time an event must not be evidence for itself: if the very row asked about (user, item and
+every context) is in the log, it is taken out of each count (in-sample counts harm: measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64
+from zhiyin.base.spec import Spec
+from zhiyin.base.units import US_PER_DAY
+from zhiyin.data.catalog import Catalog
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.requests import Requests
+from zhiyin.data.slates import Slates
+from zhiyin.models.features.as_of import AsOfCounts
+from zhiyin.models.features.dims import Dims, together
+from zhiyin.models.features.source import FeatureSpec
+from zhiyin.models.roles import State
+
+PRIOR = 5.0
+"""A share of few events is pulled to the share of all as by this many events more."""
+
+
+class Counted(Spec):
+    """One table of counts. ``of`` must be part of ``by``; ``half_lives_days`` only matter on timed data."""
+
+    by: tuple[str, ...]
+    of: tuple[str, ...] = ()
+    half_lives_days: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    others: bool = False
+    recency: bool = False
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.by) + (".others" if self.others else "")
+
+
+class CountsSpec(FeatureSpec):
+    """Choose always. Without ``tables`` they follow from the data (``default_tables``)."""
+
+    kind: ClassVar[str] = "counts"
+
+    tables: tuple[Counted, ...] = ()
+
+    def fit(self, data: Dataset) -> Counts:
+        dims = Dims.of(data)
+        spec = self if self.tables else self.model_copy(update={"tables": default_tables(dims)})
+        positive = data.positive
+        timed = dims.timed
+        time = positive.events.time_us if timed else np.zeros(len(positive.events), np.int64)
+        codes: dict[str, Int64] = {}
+        stores: dict[tuple[str, ...], AsOfCounts] = {}
+        for by, half_lives in _needed(spec.tables).items():
+            for name in by:
+                if name not in codes:
+                    codes[name] = dims.of_events(name, positive)
+            keys = together([codes[name] for name in by]) if by else np.zeros(len(time), np.int64)
+            stores[by] = AsOfCounts.of(keys[keys >= 0], time[keys >= 0], half_lives if timed else ())
+        own = None
+        if not timed:
+            own = AsOfCounts.of(_identity(dims, [dims.of_events(name, positive) for name in _whole(dims)]), time)
+        return Counts(spec, dims, stores, own)
+
+    def restore(self, state: State, data: Dataset) -> Counts:
+        values = {name: tuple(known) for name, known in state.meta["values"].items()}
+        contexts = tuple(state.meta["contexts"])
+        dims = Dims(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
+        stores = {by: AsOfCounts.from_arrays(state.under(f"store{i}").arrays) for i, by in enumerate(_needed(self.tables))}
+        own = AsOfCounts.from_arrays(state.under("own").arrays) if any(k.startswith("own.") for k in state.arrays) else None
+        return Counts(self, dims, stores, own)
+
+
+def default_tables(dims: Dims) -> tuple[Counted, ...]:
+    """What is worth counting on data of this kind."""
+    categories, contexts = dims.categories[:4], tuple(f"context.{name}" for name in dims.contexts)
+    tables = []
+    if dims.timed:
+        tables += [
+            Counted(by=("item",), half_lives_days=(1, 7, 30, 180), recency=True),
+            Counted(by=("item", "hour"), of=("item",)),
+            Counted(by=("item", "daypart", "weekend"), of=("item",)),
+            Counted(by=("previous", "item"), of=("previous",), half_lives_days=(60,)),
+            Counted(by=("previous2", "item"), of=("previous2",)),
+        ]
+        for name in categories:
+            tables += [
+                Counted(by=(name, "hour"), of=(name,)),
+                Counted(by=(f"previous.{name}", name), of=(f"previous.{name}",)),
+            ]
+    else:
+        tables += [Counted(by=("item",), others=True), Counted(by=("user",)), Counted(by=("user", "item"))]
+        for name in categories:
+            tables += [Counted(by=("user", name), of=("user",)), Counted(by=(name,))]
+    for context in contexts:
+        tables += [Counted(by=("item", context), of=("item",), others=True)]
+        tables += [Counted(by=(name, context), of=(name,), others=True) for name in categories[:2]]
+    return tuple(tables)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """``stores`` by what they count; ``own`` knows every event of untimed data by all it says."""
+
+    spec: CountsSpec
+    dims: Dims
+    stores: Mapping[tuple[str, ...], AsOfCounts]
+    own: AsOfCounts | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for table in self.spec.tables for name in self._names(table))
+
+    def _names(self, table: Counted) -> Iterator[str]:
+        yield f"n.{table.name}"
+        if self.dims.timed:
+            yield from (f"n.{table.name}.{half_life:g}d" for half_life in table.half_lives_days)
+        if table.of:
+            yield f"lift.{table.name}"
+        if table.recency and self.dims.timed:
+            yield f"days_since.{table.name}"
+
+    def features(self, requests: Requests, slates: Slates) -> Float32:
+        asked = _Asked(self, requests, slates)
+        columns = [column for table in self.spec.tables for column in self._columns(table, asked)]
+        if not columns:
+            return np.zeros((len(slates.item_ix), 0), np.float32)
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def _columns(self, table: Counted, asked: _Asked) -> Iterator[Float64]:
+        n = asked.count(table.by, table.others)
+        yield np.log1p(n)
+        if self.dims.timed:
+            for half_life in table.half_lives_days:
+                yield np.log1p(asked.decayed(table.by, half_life))
+        if table.of:
+            base = asked.count(table.of, table.others)
+            rest = tuple(name for name in table.by if name not in table.of)
+            usual = asked.count(rest, table.others) / np.maximum(asked.count((), table.others), 1.0)
+            share = (n + PRIOR * usual) / (base + PRIOR)
+            yield np.where(usual > 0, np.log(np.maximum(share, 1e-9) / np.maximum(usual, 1e-9)), np.nan)
+        if table.recency and self.dims.timed:
+            last = asked.last(table.by)
+            yield np.where(last >= 0, np.log1p(np.maximum(asked.now - last, 0) / US_PER_DAY), np.nan)
+
+    def state(self) -> State:
+        arrays: dict[str, AnyArray] = {}
+        for i, store in enumerate(self.stores.values()):
+            arrays |= {f"store{i}.{name}": array for name, array in store.arrays().items()}
+        if self.own is not None:
+            arrays |= {f"own.{name}": array for name, array in self.own.arrays().items()}
+        meta: dict[str, Any] = {"values": {name: list(v) for name, v in self.dims.values.items()}, "contexts": list(self.dims.contexts)}
+        return State(arrays, meta)
+
+    def with_catalog(self, catalog: Catalog) -> Self:
+        return replace(self, dims=replace(self.dims, catalog=catalog, _codes={}))
+
+
+class _Asked:
+    """Keys and counts of one batch, each made once."""
+
+    def __init__(self, counts: Counts, requests: Requests, slates: Slates) -> None:
+        self.counts, self.requests, self.slates = counts, requests, slates
+        n = len(slates.item_ix)
+        self.now: Int64 = requests.now_us[slates.items.rows] if counts.dims.timed else np.ones(n, np.int64)
+        self._codes: dict[str, Int64] = {}
+        self._found: dict[tuple[tuple[str, ...], bool], Float64] = {}
+        self._own: Float64 | None = None
+
+    def _keys(self, by: tuple[str, ...]) -> Int64:
+        for name in by:
+            if name not in self._codes:
+                self._codes[name] = self.counts.dims.of_rows(name, self.requests, self.slates)
+        return together([self._codes[name] for name in by]) if by else np.zeros(len(self.now), np.int64)
+
+    def count(self, by: tuple[str, ...], others: bool) -> Float64:
+        """Events before now, without this one; without the asker's own if ``others``."""
+        if (by, others) not in self._found:
+            found = self.counts.stores[by].counts(self._keys(by), self.now).astype(np.float64)
+            if others and "user" not in by:
+                mine = ("user", *by)
+                found = found - self.counts.stores[mine].counts(self._keys(mine), self.now)
+            else:
+                found = found - self.itself
+            self._found[by, others] = np.maximum(found, 0.0)
+        return self._found[by, others]
+
+    def decayed(self, by: tuple[str, ...], half_life: float) -> Float64:
+        return self.counts.stores[by].decayed(self._keys(by), self.now, half_life)
+
+    def last(self, by: tuple[str, ...]) -> Int64:
+        return self.counts.stores[by].last_us(self._keys(by), self.now)
+
+    @property
+    def itself(self) -> Float64:
+        """How often the very row asked about is in an untimed log: (n_rows,)."""
+        if self._own is None:
+            own, dims = self.counts.own, self.counts.dims
+            if own is None:
+                self._own = np.zeros(len(self.now))
+            else:
+                codes = [dims.of_rows(name, self.requests, self.slates) for name in _whole(dims)]
+                self._own = own.counts(_identity(dims, codes), self.now).astype(np.float64)
+        return self._own
+
+
+def _whole(dims: Dims) -> tuple[str, ...]:
+    return ("user", "item", *(f"context.{name}" for name in dims.contexts))
+
+
+def _identity(dims: Dims, codes: list[Int64]) -> Int64:
+    """Unknown contexts are part of what an event is."""
+    return together([code + 1 for code in codes])
+
+
+def _needed(tables: tuple[Counted, ...]) -> dict[tuple[str, ...], tuple[float, ...]]:
+    """Every combination to be counted, with the half-lives asked of it."""
+    needed: dict[tuple[str, ...], tuple[float, ...]] = {}
+    for table in tables:
+        wanted = [(table.by, table.half_lives_days)]
+        if table.of:
+            wanted += [(table.of, ()), (tuple(name for name in table.by if name not in table.of), ()), ((), ())]
+        if table.others:
+            wanted += [(("user", *by), ()) for by, _ in wanted if "user" not in by]
+        for by, half_lives in wanted:
+            needed[by] = tuple(sorted({*needed.get(by, ()), *half_lives}))
+    return needed

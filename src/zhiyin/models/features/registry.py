@@ -1,0 +1,50 @@
+"""Every feature source by name, and what is worth asking on data of some kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhiyin.base.errors import ConfigError
+from zhiyin.base.registry import Registry
+from zhiyin.data.dataset import Dataset
+from zhiyin.models.features.nearby import has_coordinates
+from zhiyin.models.features.social import friends_of
+from zhiyin.models.features.source import FeatureSpec
+
+SOURCES = Registry(
+    "feature source",
+    "zhiyin.features",
+    {
+        "counts": "zhiyin.models.features.counts:CountsSpec",
+        "history": "zhiyin.models.features.history:HistorySpec",
+        "interest": "zhiyin.models.features.interest:InterestSpec",
+        "nearby": "zhiyin.models.features.nearby:NearbySpec",
+        "attributes": "zhiyin.models.features.attributes:AttributesSpec",
+        "social": "zhiyin.models.features.social:SocialSpec",
+    },
+)
+
+
+def source_of(values: Mapping[str, Any] | str, where: str = "") -> FeatureSpec:
+    """``"counts"`` or ``{"kind": "history", "hour_width": 2}`` -> the spec; unknown names get the nearest."""
+    given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
+    kind = given.pop("kind", None)
+    if not isinstance(kind, str):
+        raise ConfigError(f"a feature source needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(SOURCES.names())}.")
+    spec_class: type[FeatureSpec] = SOURCES.get(kind)
+    return spec_class.parse(given, where or f"feature source '{kind}'")
+
+
+def default_sources(data: Dataset) -> list[FeatureSpec]:
+    """Counts, own history and attributes always; words, distances and friends where there are some."""
+    names = ["counts", "attributes"]
+    if data.manifest.order != "none":  # without order a history would hold the very event that is asked about
+        names.append("history")
+    if "text" in data.catalog.vectors:
+        names.append("interest")
+    if has_coordinates(data):
+        names.append("nearby")
+    if len(friends_of(data)[0]):
+        names.append("social")
+    return [source_of(name) for name in names]

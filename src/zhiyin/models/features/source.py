@@ -1,0 +1,47 @@
+"""What every feature source promises: fitted on a past, asked as of now, saved, grown with the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from zhiyin.base.arrays import Float32
+from zhiyin.base.spec import Spec
+from zhiyin.data.catalog import Catalog
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.requests import Requests
+from zhiyin.data.slates import Slates
+from zhiyin.models.roles import State
+
+
+@runtime_checkable
+class FittedSource(Protocol):
+    """A FeatureSource that can be saved. It answers as of ``requests.now_us``: later events change nothing."""
+
+    @property
+    def spec(self) -> FeatureSpec: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def features(self, requests: Requests, slates: Slates) -> Float32: ...
+
+    def state(self) -> State: ...
+
+    def with_catalog(self, catalog: Catalog) -> Self: ...
+
+
+class FeatureSpec(Spec):
+    """Base of every feature source's configuration. ``family`` is the one it is reported under."""
+
+    kind: ClassVar[str] = ""
+    family: ClassVar[str] = "behaviour"  # behaviour, interest, context, social
+
+    def described(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.model_dump(mode="json")}
+
+    def fit(self, data: Dataset) -> FittedSource:
+        raise TypeError(f"{type(self).__name__} does not say how to fit")
+
+    def restore(self, state: State, data: Dataset) -> FittedSource:
+        """From what was saved; ``data`` gives catalogue and manifest, its events are not looked at."""
+        raise TypeError(f"{type(self).__name__} does not say how to restore")
