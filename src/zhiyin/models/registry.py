@@ -15,6 +15,11 @@ RETRIEVERS = Registry(
     {
         "popular": "zhiyin.models.retrieve.popular:PopularSpec",
         "buy-again": "zhiyin.models.retrieve.buy_again:BuyAgainSpec",
+        "due-again": "zhiyin.models.retrieve.due_again:DueAgainSpec",
+        "recent": "zhiyin.models.retrieve.recent:RecentSpec",
+        "going-on": "zhiyin.models.retrieve.going_on:GoingOnSpec",
+        "trending": "zhiyin.models.retrieve.trending:TrendingSpec",
+        "bought-together": "zhiyin.models.retrieve.bought_together:BoughtTogetherSpec",
         "item-neighbours": "zhiyin.models.retrieve.neighbours:ItemNeighboursSpec",
         "user-neighbours": "zhiyin.models.retrieve.neighbours:UserNeighboursSpec",
         "transitions": "zhiyin.models.retrieve.transitions:TransitionsSpec",
@@ -25,6 +30,7 @@ RETRIEVERS = Registry(
         "text-ease": "zhiyin.models.retrieve.text_ease:TextEaseSpec",
         "sequence": "zhiyin.models.retrieve.sequence:SequenceSpec",
         "zhiyin": "zhiyin.models.retrieve.blend:BlendSpec",
+        "two-stage": "zhiyin.models.two_stage:TwoStageSpec",
     },
 )
 

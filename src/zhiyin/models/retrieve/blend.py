@@ -28,13 +28,14 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
+from zhiyin.data.slates import Slates
 from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
-from zhiyin.index.exact import NEVER
+from zhiyin.index.exact import NEVER, top_k
 from zhiyin.models.retrieve.blend_weights import Learned, learn_weights
 from zhiyin.models.retrieve.cold_weights import dense, learn_cold_weights, standardised
 from zhiyin.models.retrieve.dense import DenseRetriever, forbid
-from zhiyin.models.roles import Model, ModelSpec, State
+from zhiyin.models.roles import Model, ModelSpec, State, chunk_rows
 
 FLOOR = 1e-4
 """Share given to an item a part says nothing about: about one of ten thousand."""
@@ -169,8 +170,24 @@ class Blend(DenseRetriever):
     touched: Bool
 
     def scores(self, requests: Requests) -> Float32:
-        rows = self._rows(requests)
-        total = np.zeros((len(requests), len(self.catalog)), np.float32)
+        return self._total(self._rows(requests))
+
+    def candidates(self, requests: Requests, k: int) -> Slates:
+        """The same lists as ``retrieve``, with what every part says of each item as columns "score.<part>.<how>"."""
+        found = []
+        for chunk in requests.chunks(chunk_rows(len(self.catalog))):
+            rows = self._rows(chunk)
+            total = self._total(rows)
+            forbid(total, chunk, self.catalog)
+            best = top_k(total, k)
+            for i, (part, how) in enumerate(_columns(self.parts)):
+                said = transformed(rows[part], how, self._basis)[best.items.rows, best.item_ix]
+                best = best.with_column(f"score.{i}.{self.parts[part].spec.kind}.{how}", said)
+            found.append(best)
+        return Slates.concatenated(found)
+
+    def _total(self, rows: list[Float32]) -> Float32:
+        total = np.zeros(rows[0].shape, np.float32)
         for weight, (part, how) in zip(self.learned.weights, _columns(self.parts), strict=True):
             if weight > 0:
                 total += np.float32(weight) * transformed(rows[part], how, self._basis)
