@@ -32,6 +32,7 @@ from zhiyin.evaluate.compare import Comparison, compare
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.blend import BlendSpec, weights_by_part
 from zhiyin.models.roles import Model
+from zhiyin.models.two_stage import TwoStageSpec
 from zhiyin.pipeline.train import readable
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "coverage@10")
@@ -63,8 +64,9 @@ def fit_all(split: Split, settings: Mapping[str, Any], names: list[str], seed: i
     run = Run(seed=seed, holdout=split.validation)
     blend = settings.get("zhiyin", {})
     parts = list(blend.get("parts", ()))
+    names = [*dict.fromkeys([*(["zhiyin"] if "two-stage" in names else []), *names])]
     for name in [*dict.fromkeys([*names, *(parts if "zhiyin" in names else [])])]:
-        if name == "zhiyin":
+        if name in ("zhiyin", "two-stage"):
             continue
         table = {"kind": name, **settings.get(name, {})}
         before = cpu_used_s()
@@ -78,6 +80,12 @@ def fit_all(split: Split, settings: Mapping[str, Any], names: list[str], seed: i
         spent["zhiyin"] = cpu_used_s() - before + sum(spent[part] for part in parts)
         print(f"  zhiyin: {weights_by_part(fitted)}\n  {fitted.learned.told()}", flush=True)
         models["zhiyin"] = fitted
+    if "two-stage" in names:
+        before = cpu_used_s()
+        second = TwoStageSpec.parse(settings.get("two-stage", {})).of_first(split.train, models["zhiyin"], run)
+        spent["two-stage"] = cpu_used_s() - before + spent["zhiyin"]
+        print(f"  two-stage: trust {second.trust:g}, out of sample {[round(f, 4) for f in second.figures]}", flush=True)
+        models["two-stage"] = second
     return {name: models[name] for name in names}, spent
 
 
@@ -120,6 +128,12 @@ def main() -> None:
             against = "sequence" if "sequence" in models else None
             comparison = compare(models, part, case.split.train, metrics=METRICS, baseline=against, note=note, train_cpu_s=spent)
             print(comparison.to_text(), flush=True)
+            if "two-stage" in models:
+                pair = {name: models[name] for name in ("zhiyin", "two-stage")}
+                paired = compare(pair, part, case.split.train, metrics=METRICS[:1], baseline="zhiyin", note=note)
+                d = paired.differences["two-stage"][METRICS[0]]
+                label = " ".join(p for p in (case.name, "two-stage vs zhiyin") if p)
+                rows.append(Row("next_item", label, METRICS[0], d.value, d.low, d.high, d.n, f"share, Holm p {d.p_holm:.4f}"))
             prefix = " ".join(p for p in ((name if "," in given.data else ""), case.name) if p)
             rows += rows_of(comparison, prefix, spent)
     show(rows, "next_item")

@@ -34,7 +34,7 @@ def read(root: Path) -> Tables:
             value="Quantity",
             time="InvoiceDate",
             session="InvoiceNo",
-            context=("UnitPrice", "Country"),
+            context=("Country",),  # the price on the invoice is not known when a list is asked for
         ),
         items=ItemsTable(id="StockCode", title="Description", columns={"Description": "text", "price": "price"}),
         weights={"purchase": 1, "cancellation": 0},

@@ -42,7 +42,8 @@ class Dims:
 
     @classmethod
     def of(cls, data: Dataset, most: int = 5_000) -> Self:
-        """Every category column with 2 to ``most`` values, every context column."""
+        """Category and context columns with 2 to ``most`` values. Fractions are measured, not counted, and a
+        session's name is news to every request."""
         columns = data.manifest.items.columns if data.manifest.items else {}
         values: dict[str, tuple[str, ...]] = {}
         for name, kind in columns.items():
@@ -52,7 +53,11 @@ class Dims:
                 few = kind != "text" or (len(known) <= 1_000 and len(known) * 5 <= len(data.catalog))
                 if 2 <= len(known) <= most and few:
                     values[name] = tuple(known.to_list())
-        contexts = tuple(data.events.context.columns)
+        contexts = tuple(
+            name
+            for name in data.events.context.columns
+            if name != data.manifest.events.session and _countable(data.events.context[name], most)
+        )
         for name in contexts:
             values[f"context.{name}"] = tuple(data.events.context[name].cast(pl.String).drop_nulls().unique().sort().to_list())
         return cls(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
@@ -129,6 +134,10 @@ class Dims:
 
     def _unknown(self, name: str) -> ConfigError:
         return ConfigError(f"nothing can be counted by '{name}'", nearest(name, self.names))
+
+
+def _countable(values: pl.Series, most: int) -> bool:
+    return not values.dtype.is_float() and 2 <= values.n_unique() <= most
 
 
 def together(codes: Sequence[Int64]) -> Int64:
