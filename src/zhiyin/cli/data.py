@@ -57,9 +57,15 @@ def add(
     tables = read_source(name)
     write(tables, folder)
     rows = {part: frame.height for part in ("events", "items", "users", "relations") if (frame := getattr(tables, part)) is not None}
+    extra = {part: frame.height for part, frame in tables.extra.items()}
     if as_json:
-        emit({"name": name, "folder": str(folder), "rows": rows, "terms": known.terms})
+        emit({"name": name, "folder": str(folder), "rows": rows, "extra": extra, "terms": known.terms})
         return
     tell(f"{folder}: {', '.join(f'{n:,} {part}' for part, n in rows.items())}")
+    if extra:
+        tell(f"beside them: {', '.join(f'{n:,} {part}' for part, n in extra.items())}")
     tell(f"terms: {known.terms}")
-    tell(f"Next: zhiyin check {folder}   or   zhiyin train {folder}")
+    if known.behaviour:
+        tell(f"Next: zhiyin check {folder}   or   zhiyin train {folder}")
+    else:
+        tell("Nobody acted on these items: they can be read, but not checked or trained on.")

@@ -70,6 +70,8 @@ class UsersTable(Spec):
 
 
 class RelationsTable(Spec):
+    """Triples of ids. An end that is a user is written ``user:ID``, so that nobody takes it for the item of that id."""
+
     file: str = "relations.parquet"
     head: str = "head"
     relation: str = "relation"

@@ -1,4 +1,4 @@
-"""MovieLens-1M, twice: with ratings and times, and as the ordered sequences that most papers use."""
+"""MovieLens-1M, twice: with ratings and times, and as the ordered sequences that most papers use; and the small set."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ OCCUPATIONS = (
     "unemployed", "writer",
 )  # fmt: skip
 ITEMS = ItemsTable(id="movie_id", title="title", columns={"title": "text", "genres": "list", "year": "number"})
+YEAR = pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Int32)  # that the title ends with
 USERS = UsersTable(
     id="user_id",
     columns={"gender": "category", "age": "category", "occupation": "category", "zip_code": "category"},
@@ -67,11 +68,31 @@ def read_sequences(root: Path) -> Tables:
     return Tables(manifest, events, items, people(root))
 
 
+def read_small(root: Path) -> Tables:
+    """All ratings (half stars, 4 and more are likings) with their times; nothing is missing here.
+
+    Tags are dated words of users about movies: as a column of the items they would tell a split by time
+    about its future, so they stay under ``extra["tags"]``. ``extra["links"]``: IMDb and TMDB numbers.
+    """
+    folder = root / "ml-latest-small"
+    table = pl.read_parquet(folder / "movies.parquet")
+    genres = pl.when(pl.col("genres") != "(no genres listed)").then(pl.col("genres").str.split("|"))
+    manifest = Manifest(
+        name="ml-latest-small",
+        language="en",
+        events=EventsTable(user="userId", item="movieId", value="rating", time="timestamp", time_unit="s"),
+        items=ItemsTable(id="movieId", title="title", columns=ITEMS.columns),
+        positive_from=4,
+    )
+    items = table.select("movieId", "title", genres.alias("genres"), YEAR.alias("year"))
+    extra = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("tags", "links")}
+    return Tables(manifest, pl.read_parquet(folder / "ratings.parquet"), items, extra=extra)
+
+
 def movies(root: Path) -> pl.DataFrame:
     """Title, genres, and the year that the title ends with."""
     table = pl.read_parquet(root / FOLDER / "movies.parquet").with_columns(pl.col("movie_id").cast(pl.Int16))
-    year = pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Int32)
-    return table.with_columns(year.alias("year"), pl.col("genres").str.split("|")).select("movie_id", "title", "genres", "year")
+    return table.with_columns(YEAR.alias("year"), pl.col("genres").str.split("|")).select("movie_id", "title", "genres", "year")
 
 
 def people(root: Path) -> pl.DataFrame:
@@ -100,4 +121,12 @@ ML_1M_SEQ = Source(
     {"events": 999_601, "users": 6_040, "items": 3_416},
     ("ml-1m-seq/interactions.parquet", "ml-1m/movies.parquet", "ml-1m/users.parquet"),
     read_sequences,
+)
+ML_LATEST_SMALL = Source(
+    "ml-latest-small",
+    "100k movie ratings with times, titles and genres (2016 edition, complete); tags and links under extra",
+    MOVIELENS_TERMS,
+    {"events": 100_004, "users": 671, "items": 9_125, "tags": 1_296},
+    tuple(f"ml-latest-small/{table}.parquet" for table in ("ratings", "movies", "tags", "links")),
+    read_small,
 )

@@ -36,6 +36,19 @@ SOURCES = Registry(
         "online_retail": "zhiyin.data.sources.online_retail:ONLINE_RETAIL",
         "chinese_reviews": "zhiyin.data.sources.texts:CHINESE_REVIEWS",
         "cranfield": "zhiyin.data.sources.texts:CRANFIELD",
+        "ml-latest-small": "zhiyin.data.sources.movielens:ML_LATEST_SMALL",
+        "lastfm-2k": "zhiyin.data.sources.lastfm:LASTFM",
+        "filmtrust": "zhiyin.data.sources.filmtrust:FILMTRUST",
+        "citeulike-a": "zhiyin.data.sources.citeulike:CITEULIKE",
+        "carskit_context": "zhiyin.data.sources.carskit:HOTELS",
+        "carskit_depaul_movie": "zhiyin.data.sources.carskit:FILMS",
+        "carskit_incarmusic": "zhiyin.data.sources.carskit:MUSIC",
+        "carskit_sts": "zhiyin.data.sources.carskit:SIGHTS",
+        "mind_sample": "zhiyin.data.sources.mind:MIND",
+        "amazon18_giftcards": "zhiyin.data.sources.giftcards:GIFTCARDS",
+        "open_bandit": "zhiyin.data.sources.open_bandit:OPEN_BANDIT",
+        "goodbooks-10k": "zhiyin.data.sources.goodbooks:GOODBOOKS",
+        "ctr_samples": "zhiyin.data.sources.ctr:CTR_SAMPLES",
     },
 )
 
@@ -78,7 +91,7 @@ def available() -> list[str]:
 
 
 def read_source(name: str) -> Tables:
-    """The tables of a data set, texts without behaviour included."""
+    """The tables of a data set, also of one without behaviour."""
     return source(name).tables(data_root())
 
 
@@ -87,7 +100,7 @@ def open_source(name: str) -> Dataset:
     found = source(name)
     if not found.behaviour:
         raise DataError(
-            f"data set '{name}' holds texts that nobody acted on, so there is nothing to learn behaviour from",
-            f"read_source('{name}').items has the texts.",
+            f"data set '{name}' holds items that nobody acted on, so there is nothing to learn behaviour from",
+            f"read_source('{name}').items has them.",
         )
     return build(found.tables(data_root()))

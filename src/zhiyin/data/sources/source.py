@@ -14,6 +14,8 @@ from zhiyin.data.tables import Tables
 AMAZON_TERMS = "McAuley Amazon review data: research use, cite; do not redistribute."
 MOVIELENS_TERMS = "MovieLens / GroupLens: research use, acknowledge; no redistribution, no commercial use without permission."
 
+NO_EVENTS = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String})  # of sources without behaviour
+
 
 @dataclass(frozen=True)
 class Source:
@@ -21,7 +23,7 @@ class Source:
 
     ``statistics`` are what the data set's own publication counts; a test repeats them on the files.
     ``files``, relative to the data root, must be there for it to be available. ``behaviour`` is False
-    for collections of texts that nobody acted on: ``read`` works, a Dataset cannot be made.
+    where nobody acted on the items (texts, a bare catalogue): ``read`` works, a Dataset cannot be made.
     """
 
     name: str
@@ -49,3 +51,10 @@ class Source:
         except pl.exceptions.PolarsError as error:
             said = str(error).splitlines()[0].rstrip(".")
             raise DataError(f"a file of data set '{self.name}' cannot be read: {said}", "Copy the files again.") from None
+
+
+def links(pairs: pl.DataFrame, head: str, relation: str, tail: str, *, of_users: bool = False) -> pl.DataFrame:
+    """Pairs of ids as rows of a relations table: head, relation, tail; ends that are users become ``user:ID``."""
+    prefix = "user:" if of_users else ""
+    ends = [(prefix + pl.col(end).cast(pl.String)).alias(name) for end, name in ((head, "head"), (tail, "tail"))]
+    return pairs.select(ends[0], pl.lit(relation).alias("relation"), ends[1])

@@ -10,10 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from zhiyin.data.schema import EventsTable, ItemsTable, Manifest
-from zhiyin.data.sources.source import Source
+from zhiyin.data.sources.source import NO_EVENTS, Source
 from zhiyin.data.tables import Tables
-
-NO_EVENTS = pl.DataFrame(schema={"user_id": pl.String, "item_id": pl.String})
 
 
 def read_reviews(root: Path) -> Tables:
