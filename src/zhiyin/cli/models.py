@@ -18,6 +18,7 @@ def models(
 
     Example: zhiyin models ease
     """
+    from zhiyin.data.tables import toml_value
     from zhiyin.models.registry import RETRIEVERS
 
     found = [described(n) for n in ([name] if name else RETRIEVERS.names())]
@@ -34,7 +35,7 @@ def models(
     tell("\n".join(f"# {line}".rstrip() for line in row["about"].splitlines()))
     tell(f'kind = "{row["name"]}"')
     for key, setting in row["settings"].items():
-        tell(f"{key} = {_toml(setting)}" if setting is not None else f"# {key} is not set")
+        tell(f"{key} = {toml_value(setting)}" if setting is not None else f"# {key} is not set")
 
 
 def described(name: str) -> dict[str, Any]:
@@ -46,13 +47,3 @@ def described(name: str) -> dict[str, Any]:
     spec_class = RETRIEVERS.get(name)
     settings = spec_class().model_dump(mode="json")
     return {"name": name, "about": inspect.cleandoc(spec_class.__doc__ or ""), "settings": settings}
-
-
-def _toml(value: Any) -> str:
-    import json
-
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items() if v is not None) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)

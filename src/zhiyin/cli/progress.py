@@ -43,7 +43,8 @@ def progress() -> Iterator[Report]:
 
 def _line(row: Mapping[str, Any]) -> None:
     if "epoch" in row or "note" in row:
-        print(f"{row.get('stage', 'work')}: {row.get('note', '')}{_said(row)}", file=sys.stderr, flush=True)
+        said = "  ".join(part for part in (str(row.get("note", "")), _said(row)) if part)
+        print(f"{row.get('stage', 'work')}: {said}", file=sys.stderr, flush=True)
 
 
 def _said(row: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +13,21 @@ from zhiyin.cli.outcome import Interrupted, JsonOption, aside, emit, ending, tel
 from zhiyin.cli.progress import progress
 
 if TYPE_CHECKING:
+    from zhiyin.data.cut import Split
     from zhiyin.data.dataset import Dataset
     from zhiyin.evaluate.compare import Comparison
     from zhiyin.models.roles import ModelSpec
     from zhiyin.pipeline.recommender import Recommender
+    from zhiyin.pipeline.search import Budget, Found
+    from zhiyin.pipeline.train import Trained
 
+SearchOption = Annotated[
+    str | None,
+    typer.Option("--search", metavar="BUDGET", help="Search for settings, by validation alone: 30 trials, 20m CPU minutes, or 30,20m."),
+]
+TrackerOption = Annotated[
+    str | None, typer.Option("--tracker", metavar="tensorboard|wandb", help="Also keep curves in OUT.training; wandb stays offline.")
+]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Small settings: a first answer in a minute or two.")]
 
 
@@ -35,70 +45,107 @@ def train(
     ] = None,
     seed: SeedOption = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; default: all.")] = None,
+    search: SearchOption = None,
+    tracker: TrackerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model, measure it beside popularity, and save it.
 
     Stop it with ctrl-C and the same command goes on from the last checkpoint, kept in OUT.training
-    with the log (log.jsonl).
+    with the log (log.jsonl) and the trials of --search. The best settings found are in OUT/best.toml,
+    every trial in OUT/trials.csv.
 
-    Example: zhiyin train shop --model ease --out shop-model
+    Example: zhiyin train shop --model ease --out shop-model --search 20
     """
     from zhiyin.pipeline.build import read_spec
+    from zhiyin.pipeline.search import Budget, need_optuna, write_found
+    from zhiyin.train.tracking import check_tracker
 
     spec = read_spec(model)
-    dataset = open_data(data)
-    recommender, comparison = trained(dataset, spec, out, quick=quick, split=split, repeat=repeat, refit=refit, seed=seed, threads=threads)
+    check_tracker(tracker)
+    budget = None
+    if search is not None:
+        budget = Budget.parse(search)
+        need_optuna()
+    job = Job(out, quick=quick, split=split, repeat=repeat, refit=refit, seed=seed, threads=threads, tracker=tracker)
+    recommender, comparison, found = job.done(open_data(data), spec, budget)
     result = summary(recommender, comparison, out)
+    if found is not None:
+        write_found(found, out)
+        result["search"] = {**found.to_dict(), "settings": str(out / "best.toml"), "trials_table": str(out / "trials.csv")}
     if as_json:
         emit(result)
         return
     tell(comparison.to_text())
+    if found is not None:
+        tell(f"{found.to_text()}\nsettings: {out / 'best.toml'}   trials: {out / 'trials.csv'}")
     tell(f"saved: {out}")
     tell(f"Next: zhiyin recommend {out} --user {result['example_user']}" if result["example_user"] else f"Next: zhiyin recommend {out}")
 
 
-def trained(
-    data: Dataset,
-    spec: ModelSpec,
-    out: Path,
-    *,
-    quick: bool,
-    split: str,
-    repeat: str | None,
-    refit: bool | None,
-    seed: int,
-    threads: int | None = None,
-) -> tuple[Recommender, Comparison]:
-    """Fit, save under ``out``, and measure beside popularity on the split's test requests."""
-    from zhiyin.base.clock import cpu_s
+@dataclass(frozen=True)
+class Job:
+    """A training as the options describe it; ``out`` is the folder of the model."""
+
+    out: Path
+    quick: bool
+    split: str
+    repeat: str | None
+    refit: bool | None
+    seed: int
+    threads: int | None
+    tracker: str | None
+
+    @property
+    def work(self) -> Path:
+        """Where checkpoints, logs, trials and curves are."""
+        return self.out.with_name(self.out.name + ".training")
+
+    def done(self, data: Dataset, spec: ModelSpec, budget: Budget | None) -> tuple[Recommender, Comparison, Found | None]:
+        """Search if asked to, fit, save, and measure beside popularity on the split's test requests."""
+        from zhiyin.base.clock import cpu_s
+        from zhiyin.data.run import Run
+        from zhiyin.data.split import split_by
+        from zhiyin.pipeline.search import searched
+        from zhiyin.pipeline.train import train as fit_and_measure
+        from zhiyin.train.tracking import tracked, tracking
+
+        policy = repeat_of(self.repeat)
+        if policy is not None:
+            data = replace(data, manifest=data.manifest.model_copy(update={"repeat": policy}))
+
+        def cut(given: Dataset) -> Split:
+            return split_by(self.split, given, policy, self.seed)
+
+        with progress() as report, tracking(self.tracker, self.work, f"{data.manifest.name} {spec.kind}", spec.described()) as curves:
+            run = Run(seed=self.seed, threads=self.threads, folder=self.work, report=tracked(report, curves))
+            try:
+                found = None if budget is None else searched(data, spec, budget, split=cut, run=run, quick=self.quick)
+                before = cpu_s()
+                done = fit_and_measure(data, found.spec if found else spec, split=cut, run=run, quick=self.quick, refit=self.refit)
+                spent = cpu_s() - before
+            except KeyboardInterrupt:
+                raise Interrupted(kept(self.work)) from None
+            done.recommender.save(self.out)
+            aside(f"model saved in {self.out}; measuring")
+            comparison = _measured(done, spent, self.seed)
+            if curves is not None:
+                for name, e in comparison.estimates[done.measured.spec.kind].items():
+                    curves.point(f"test/{name}", e.value, 0)
+        return done.recommender, comparison, found
+
+
+def _measured(done: Trained, spent_s: float, seed: int) -> Comparison:
+    """The model beside popularity, on the requests it never saw."""
     from zhiyin.data.run import Run
-    from zhiyin.data.split import split_by
     from zhiyin.evaluate.compare import compare
     from zhiyin.models.retrieve.popular import PopularSpec
-    from zhiyin.pipeline.train import train as fit_and_measure
 
-    policy = repeat_of(repeat)
-    if policy is not None:
-        data = replace(data, manifest=data.manifest.model_copy(update={"repeat": policy}))
-    work = out.with_name(out.name + ".training")
-    before = cpu_s()
-    with progress() as report:
-        run = Run(seed=seed, threads=threads, folder=work, report=report)
-        try:
-            done = fit_and_measure(data, spec, split=lambda d: split_by(split, d, policy, seed), run=run, quick=quick, refit=refit)
-        except KeyboardInterrupt:
-            raise Interrupted(kept(work)) from None
-    spent = cpu_s() - before
-    done.recommender.save(out)
-    aside(f"model saved in {out}; measuring")
-    models = {spec.kind: done.measured}
-    if spec.kind != "popular":
-        models["popular"] = PopularSpec().fit(done.split.train, Run())
-    comparison = compare(
-        models, done.split.test, done.split.train, note=done.split.note, baseline=spec.kind, train_cpu_s={spec.kind: spent}, seed=seed
-    )
-    return done.recommender, comparison
+    kind, split = done.measured.spec.kind, done.split
+    models = {kind: done.measured}
+    if kind != "popular":
+        models["popular"] = PopularSpec().fit(split.train, Run())
+    return compare(models, split.test, split.train, note=split.note, baseline=kind, train_cpu_s={kind: spent_s}, seed=seed)
 
 
 def kept(work: Path) -> str:

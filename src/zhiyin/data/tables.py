@@ -82,8 +82,13 @@ def toml_key(name: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A plain value or list as TOML writes it on the right of "="."""
-    # JSON writes text, numbers, booleans and lists as TOML does, but leaves DEL as it is.
+    """A plain value, list or table as TOML writes it on the right of "="; what is None is left out of tables."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{toml_key(k)} = {toml_value(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    # JSON writes text, numbers and booleans as TOML does, but leaves DEL as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
