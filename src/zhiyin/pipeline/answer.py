@@ -23,7 +23,8 @@ class Answer:
     """A ranked list, best first. Iterate over it, or read ``ids``; in a notebook it shows as a table.
 
     ``served_by`` names the models in the order they filled the list; ``notes`` say what the asker
-    should know (an unknown user, unknown items); ``repeat`` is the policy that was applied.
+    should know (an unknown user, unknown items); ``repeat`` is the policy that was applied. ``title`` is what
+    stands above the shelf of a placement.
     """
 
     asked: str
@@ -31,6 +32,8 @@ class Answer:
     served_by: str
     repeat: str
     notes: tuple[str, ...] = ()
+    placement: str = "home"
+    title: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -52,6 +55,8 @@ class Answer:
             "served_by": self.served_by,
             "repeat": self.repeat,
             "notes": list(self.notes),
+            "placement": self.placement,
+            "title": self.title,
             "items": [{"rank": rank, **asdict(item)} for rank, item in enumerate(self.items, 1)],
         }
 
@@ -75,3 +80,35 @@ class Answer:
             f"<thead><tr><th>#</th><th style='text-align:left'>item</th><th>score</th><th style='text-align:left'>id</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Several shelves from top to bottom; an item stands once on the page. ``notes`` say which were left out."""
+
+    asked: str
+    shelves: tuple[Answer, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.shelves)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self.shelves)
+
+    def __getitem__(self, place: int) -> Answer:
+        return self.shelves[place]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"asked": self.asked, "notes": list(self.notes), "shelves": [shelf.to_dict() for shelf in self.shelves]}
+
+    def __str__(self) -> str:
+        lines = [self.asked, *(f"note: {note}" for note in self.notes)]
+        for shelf in self.shelves:
+            lines += ["", shelf.title or shelf.placement, *(f"{rank:3d}  {i.title}  [{i.item_id}]" for rank, i in enumerate(shelf, 1))]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The shelves one below the other in a notebook."""
+        return "".join(f"<h4>{html.escape(shelf.title or shelf.placement)}</h4>{shelf._repr_html_()}" for shelf in self.shelves)

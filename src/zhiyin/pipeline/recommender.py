@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import Float32, Int32, Ragged
+from zhiyin.base.arrays import Int32, Ragged
 from zhiyin.base.errors import ConfigError, DataError, UnknownNameError, nearest
-from zhiyin.base.units import US_PER_MINUTE
 from zhiyin.data.catalog import Catalog
-from zhiyin.data.cut import excluded
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
-from zhiyin.data.schema import ColumnType, Repeat
+from zhiyin.data.run import Run, silent
+from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
 from zhiyin.index.exact import ExactIndex
 from zhiyin.models.roles import Model
-from zhiyin.pipeline.answer import Answer, Recommended
+from zhiyin.pipeline.answer import Answer, Page
+from zhiyin.pipeline.asking import Asker, Asking, Time
 from zhiyin.pipeline.merge import filled, joined
+from zhiyin.pipeline.placed import Placed
+from zhiyin.pipeline.placement import Language, Placement
+from zhiyin.pipeline.told import language_of, told
 from zhiyin.text.vectors import Reader
 
-Time = int | datetime
-_TOLD: tuple[ColumnType, ...] = ("category", "list", "text", "price")
+if TYPE_CHECKING:
+    from zhiyin.pipeline.shelf import Shelves
+
 _FEW = 20_000  # ids above this are too many to look for the nearest one
 
 
@@ -38,13 +41,14 @@ class Recommender:
 
     ``data`` holds the catalogue, the people and the events that histories are made of; ``fallback``
     answers where the model knows nothing (somebody new who says nothing); ``reader`` is None when
-    the items have no text.
+    the items have no text; ``placed`` are the placements it can fill (``with_placements``).
     """
 
     model: Model
     fallback: Model
     data: Dataset
     reader: Reader | None = None
+    placed: Placed = field(default_factory=Placed)
 
     @property
     def catalog(self) -> Catalog:
@@ -55,10 +59,21 @@ class Recommender:
         return f"Recommender({self.model.spec.kind}: {size})"
 
     @cached_property
+    def asker(self) -> Asker:
+        """What finds the people, items and places that a caller names."""
+        return Asker(self.data, self.reader)
+
+    @property
     def newest_us(self) -> int:
         """The instant just after everything this recommender knows: the default ``now``."""
-        times = self.data.events.time_us
-        return int(times[-1]) + 1 if len(times) else 0
+        return self.asker.newest_us
+
+    @cached_property
+    def shelves(self) -> Shelves:
+        """The placements, ready to be filled."""
+        from zhiyin.pipeline.shelf import Shelves
+
+        return Shelves(self.placed, self.model, self.fallback, self.data)
 
     def recommend(
         self,
@@ -66,51 +81,118 @@ class Recommender:
         *,
         history: Sequence[str] | None = None,
         text: str | None = None,
-        n: int = 10,
+        items: Sequence[str] | None = None,
+        n: int | None = None,
         now: Time | None = None,
         exclude: Iterable[str] = (),
         placement: str = "home",
+        place: str | None = None,
         repeat: Repeat | None = None,
+        language: Language | None = None,
     ) -> Answer:
         """The n best items for a known user, for a history of item ids (oldest first), or for a text.
 
         A history stands in for what is known of the user; a text is answered by meaning, without
         what the user must not see again. ``now`` (datetime, or microseconds since 1970 UTC) defaults
         to just after the newest event: only events before it count. Somebody unknown without
-        history or text gets what is popular, and ``served_by`` says so. Raises ``ConfigError`` for n
-        below 1 and for a text where the items have none.
+        history or text gets what is popular, and ``served_by`` says so. A ``placement`` brings its own
+        retrievers, rules, size (10 without one) and title; ``items`` are what a product page or cart is
+        about. Raises ``ConfigError`` for n below 1 and for a text where the items have none,
+        ``UnknownNameError`` for a placement nobody defined.
         """
-        if n < 1:
+        if n is not None and n < 1:
             raise ConfigError(f"n = {n} items cannot be recommended", "Ask for 1 or more.")
         notes: list[str] = []
-        at = self._now(now)
-        ix, past = self._person(user, history, at, notes)
-        request = self._request(ix, past, at, n, repeat, placement, self._ixs(exclude, "excluded", notes))
-        if text is not None:
-            request = replace(request, query=(text,), query_vectors=self._query(text)[None, :])
-            slates, served = self._by_text(request, n), "text"
-            asked = f"text '{text}'"
+        asking = self.asker.asking(user, history, text, items, now, place, notes)
+        gone = self.asker.found(exclude, "excluded", notes)
+        if placement != "home" or (self.shelves.has("home") and text is None):
+            return self._shelf(self.shelves.find(placement), asking, n, gone, repeat, language, notes)[0]
+        if items is not None:
+            raise ConfigError("items were given, and no placement is about them", 'Say placement = "product" or "cart".')
+        request = self.asker.excluding(asking.request, gone, n or 10, repeat, placement)
+        if request.query is not None:
+            slates, served = self._by_text(request, n or 10), "text"
         else:
-            slates, served = self._by_model(request, n)
-            asked = f"user {user}" if user is not None and history is None else f"history of {len(past.item_ix)}" if len(past) else "anyone"
+            slates, served = self._by_model(request, n or 10)
         policy = str(repeat or self.data.manifest.repeat)
-        return Answer(asked, self._told(slates), served, policy, tuple(notes))
+        return Answer(asking.asked, told(slates, self.data), served, policy, tuple(notes))
 
-    def recommend_users(self, users: Sequence[str], n: int = 10, *, now: Time | None = None, repeat: Repeat | None = None) -> pl.DataFrame:
+    def page(
+        self,
+        user: str | None = None,
+        placements: Sequence[str] | None = None,
+        *,
+        history: Sequence[str] | None = None,
+        text: str | None = None,
+        items: Sequence[str] | None = None,
+        now: Time | None = None,
+        exclude: Iterable[str] = (),
+        place: str | None = None,
+        language: Language | None = None,
+    ) -> Page:
+        """Several shelves for one person, by default those of a home page; an item stands once.
+
+        A later shelf is filled with its next best items in place of those that stand above it, and a name given
+        twice ("because") is about another item each time. A shelf with too few items is left out, with a note.
+        Arguments as in ``recommend``; raises ``UnknownNameError`` for a placement nobody defined.
+        """
+        from zhiyin.pipeline.presets import HOME_PAGE
+
+        names = [name for name in HOME_PAGE if self.shelves.has(name)] if placements is None else list(placements)
+        notes: list[str] = []
+        asking = self.asker.asking(user, history, text, items, now, place, notes)
+        shown, used, shelves = self.asker.found(exclude, "excluded", notes), list[int](), list[Answer]()
+        if not names:
+            raise UnknownNameError("a page needs placements, and this model has none", "Give it some: zhiyin placements MODEL --fit")
+        for standing in [self.shelves.find(name) for name in names]:
+            answer, anchors = self._shelf(standing, asking, None, shown, None, language, [], used)
+            if len(answer) < standing.least:
+                notes.append(f"shelf '{standing.name}' left out: {len(answer)} items, it needs {standing.least}")
+                continue
+            shelves.append(answer)
+            used += anchors
+            shown = shown + [self.catalog.items.find(i) for i in answer.ids]
+        return Page(asking.asked, tuple(shelves), tuple(notes))
+
+    def with_placements(self, placements: Iterable[Placement] | None = None, run: Run | None = None) -> Self:
+        """A recommender that fills these placements (None = the presets its data can fill); models they need are fitted.
+
+        Placements it had go. Raises ``ConfigError`` for one that names what this model or data does not have.
+        """
+        from zhiyin.pipeline.presets import presets
+        from zhiyin.pipeline.shelf import Shelves
+
+        given = presets(self.data) if placements is None else tuple(placements)
+        Shelves(Placed(given, n_known=len(self.catalog)), self.model, self.fallback, self.data).check()
+        return replace(self, placed=Placed.fit(given, self.data, run or Run(report=silent)))
+
+    def recommend_users(
+        self, users: Sequence[str], n: int | None = None, *, now: Time | None = None, placement: str = "home", repeat: Repeat | None = None
+    ) -> pl.DataFrame:
         """Lists for many known users at once: columns user_id, rank, item_id, score. Unknown ids raise.
 
-        For a nightly job: one batch through the model, several thousand people a second.
+        One batch through the model, several thousand people a second; ``pipeline.batch`` for more than fit in memory.
         """
         ix = self.data.users.ix_of(users)
         if bool((ix < 0).any()):
             raise self._unknown("user", users[int(np.flatnonzero(ix < 0)[0])], self.data.users.ids.to_pylist())
-        at = self._now(now)
-        request = self._request(ix, self._histories(ix, at), at, n, repeat, "home", [])
-        slates, _ = self._by_model(request, n)
+        slates = self.lists(ix, n, now, placement, repeat)
         rank = np.arange(len(slates.item_ix)) - np.repeat(slates.offsets[:-1], slates.lengths) + 1
         ids = self.catalog.items.names(slates.item_ix)
         names = np.asarray(users, object)[slates.items.rows].tolist()
         return pl.DataFrame({"user_id": names, "rank": rank, "item_id": ids, "score": slates.score})
+
+    def lists(
+        self, users: Int32, n: int | None = None, now: Time | None = None, placement: str = "home", repeat: Repeat | None = None
+    ) -> Slates:
+        """The same as row numbers, for batches: ``users`` (n_users,) rows of ``data.users``, one list each."""
+        at = self.asker.at(now)
+        request = Requests.of(self.asker.histories(users, at), users, at)
+        if placement != "home" or self.shelves.has("home"):
+            standing = self.shelves.find(placement)
+            request = self.asker.excluding(request, [], n or standing.size, repeat or standing.repeat, placement)
+            return self.shelves.stand(standing, request, n or standing.size).slates
+        return self._by_model(self.asker.excluding(request, [], n or 10, repeat, placement), n or 10)[0]
 
     def similar(self, item: str, n: int = 10, *, by: Literal["auto", "text", "behaviour"] = "auto") -> Answer:
         """The n items most like one: by meaning where items have text, else by what its takers take next.
@@ -130,11 +212,11 @@ class Recommender:
             slates, served = self._by_text(request, n), "text"
         else:
             request = replace(
-                self._request(np.array([-1], np.int32), self._given([ix], self.newest_us), self.newest_us, n, None, "item", []),
+                self.asker.excluding(Requests.of(self.asker.given([ix], self.newest_us), now_us=self.newest_us), [], n, None, "item"),
                 exclude=itself,
             )
             slates, served = self._by_model(request, n)
-        return Answer(f"similar to {self.catalog.titles(np.array([ix]))[0]}", self._told(slates), served, "allow")
+        return Answer(f"similar to {self.catalog.titles(np.array([ix]))[0]}", told(slates, self.data), served, "allow")
 
     def with_items(self, table: pl.DataFrame | Sequence[Mapping[str, Any]]) -> Self:
         """A recommender that also knows new items, from their text, without training again.
@@ -159,7 +241,11 @@ class Recommender:
         if self.reader is not None and "text" in catalog.vectors:
             catalog = self.reader.fill(catalog)
         return replace(
-            self, model=self.model.with_catalog(catalog), fallback=self.fallback.with_catalog(catalog), data=self.data.with_catalog(catalog)
+            self,
+            model=self.model.with_catalog(catalog),
+            fallback=self.fallback.with_catalog(catalog),
+            data=self.data.with_catalog(catalog),
+            placed=self.placed.with_catalog(catalog),
         )
 
     def save(self, folder: str | Path) -> Path:
@@ -175,65 +261,27 @@ class Recommender:
 
         return load(folder)
 
-    # From what a caller says to Requests.
-
-    def _now(self, now: Time | None) -> int:
-        if self.data.manifest.order != "time" or now is None:
-            return self.newest_us
-        if isinstance(now, datetime):
-            return round((now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp() * 1e6)
-        return now
-
-    def _person(self, user: str | None, history: Sequence[str] | None, at: int, notes: list[str]) -> tuple[Int32, Histories]:
-        ix = np.array([-1 if user is None else self.data.users.find(user)], np.int32)
-        if user is not None and ix[0] < 0:
-            notes.append(f"user '{user}' is unknown")
-        if history is not None:
-            return ix, self._given(self._ixs(history, "history", notes), at)
-        past = self._histories(ix, at)
-        if ix[0] >= 0 and not len(past.item_ix):
-            notes.append(f"user '{user}' did nothing before this time")
-        return ix, past
-
-    def _histories(self, users: Int32, at: int) -> Histories:
-        timed = self.data.manifest.order == "time"
-        return self.data.history(users, np.full(len(users), at, np.int64) if timed else None)
-
-    def _given(self, items: list[int], at: int) -> Histories:
-        """A history without times: a minute between events, the newest a minute ago."""
-        past = Histories.of_items(Ragged.of([items]))
-        if self.data.manifest.order != "time":
-            return past
-        return replace(past, time_us=at - (len(items) - past.time_us) * US_PER_MINUTE)
-
-    def _ixs(self, ids: Iterable[str], role: str, notes: list[str]) -> list[int]:
-        pairs = [(i, self.catalog.items.find(i)) for i in ids]
-        missing = [i for i, ix in pairs if ix < 0]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            notes.append(f"{role} item '{missing[0]}'{more} unknown, left out")
-        return [ix for _, ix in pairs if ix >= 0]
-
-    def _request(
-        self, users: Int32, past: Histories, at: int, n: int, repeat: Repeat | None, placement: str, exclude: Sequence[int]
-    ) -> Requests:
-        """The one place where the repeat policy and the asker's own exclusions become ``exclude``."""
-        now = np.full(len(users), at, np.int64)
-        gone = excluded(past, repeat or self.data.manifest.repeat, now)
-        if exclude:
-            own = Ragged.of([exclude] * len(users))
-            gone = own if gone is None else joined(gone, own)
-        where = np.full(len(users), placement, object)
-        return Requests.of(past, users, now, n=n, exclude=gone, placement=where)
-
-    def _query(self, text: str) -> Float32:
-        if self.reader is None or "text" not in self.catalog.vectors:
-            raise ConfigError(
-                "these items have no text, so a text cannot find them", "Give a user or a history, or name text columns in zhiyin.toml."
-            )
-        if not text.strip():
-            raise ConfigError("the text to search for is empty", "Say what is wanted.")
-        return self.reader.query(text)
+    def _shelf(
+        self,
+        standing: Placement,
+        asking: Asking,
+        asked_n: int | None,
+        gone: list[int],
+        repeat: Repeat | None,
+        language: Language | None,
+        notes: list[str],
+        used: Sequence[int] = (),
+    ) -> tuple[Answer, list[int]]:
+        """The shelf of one placement, and the items it is about where each shelf should be about others."""
+        n, policy = asked_n or standing.size, repeat or standing.repeat
+        request = self.asker.excluding(asking.request, gone, n, policy, standing.name)
+        shelf = self.shelves.stand(standing, request, n, asking.about, used)
+        where = -1 if request.place_ix is None else int(request.place_ix[0])
+        place = self.data.places[where] if where >= 0 else ""
+        title = self.shelves.title(standing, language or language_of(self.data), shelf.about, place, kinds_known=asking.kinds_known)
+        said = str(policy or self.data.manifest.repeat)
+        answer = Answer(asking.asked, told(shelf.slates, self.data), shelf.served_by, said, tuple(notes), standing.name, title)
+        return answer, shelf.about.item_ix.tolist() if standing.about == "last" else []
 
     # From Requests to an answer.
 
@@ -260,30 +308,8 @@ class Recommender:
             said.append(self.fallback.spec.kind)
         return whole, ", then ".join(said)
 
-    def _told(self, slates: Slates) -> tuple[Recommended, ...]:
-        ids, titles = self.catalog.items.names(slates.item_ix), self.catalog.titles(slates.item_ix)
-        lines = self._lines(slates.item_ix)
-        return tuple(Recommended(i, t, float(s), x) for i, t, s, x in zip(ids, titles, slates.score, lines, strict=True))
-
-    def _lines(self, ix: Int32) -> list[str]:
-        """A line of the other readable columns for each item."""
-        declared = self.data.manifest.items.columns if self.data.manifest.items else {}
-        names = [
-            c
-            for kind in _TOLD
-            for c, t in declared.items()
-            if t == kind and c != self.catalog.title_column and c in self.catalog.table.columns
-        ]
-        rows = self.catalog.table.select(names)[np.asarray(ix, np.int64)] if names else pl.DataFrame()
-        told = [" · ".join(_said(v) for v in row if v not in (None, "")) for row in rows.rows()] if names else [""] * len(ix)
-        return [line if len(line) <= 160 else line[:157] + "..." for line in told]
-
     def _unknown(self, what: str, name: str, known: list[str]) -> UnknownNameError:
         hint = nearest(name, known) if len(known) <= _FEW else "Ids look like " + ", ".join(known[:3]) + "."
         if hint.startswith("Known: "):
             hint = f"There are {len(known):,}, such as {', '.join(known[:3])}."
         return UnknownNameError(f"no {what} has the id '{name}'", hint)
-
-
-def _said(value: Any) -> str:
-    return ", ".join(str(v) for v in value) if isinstance(value, list | pl.Series) else str(value)

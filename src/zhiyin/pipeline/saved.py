@@ -16,6 +16,8 @@ from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.registry import spec_of
 from zhiyin.models.roles import Model, State
+from zhiyin.pipeline.placed import Placed
+from zhiyin.pipeline.placement import Placement
 from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 from zhiyin.text.encoder import EncoderState
 from zhiyin.text.templates import ItemTemplate
@@ -59,6 +61,15 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
             "encoder": dict(state_.meta),
             "reason": recommender.reader.reason,
         }
+    if recommender.placed.placements:
+        placed = recommender.placed
+        meta["placements"] = {
+            "said": [placement.model_dump(mode="json", exclude_none=True) for placement in placed.placements],
+            "n_known": placed.n_known,
+            "models": {key: {"spec": model.spec.described(), "state": dict(model.state().meta)} for key, model in placed.models.items()},
+        }
+        for key, model in placed.models.items():
+            arrays |= {f"placed.{key}.{name}": array for name, array in model.state().arrays.items()}
     tables = {
         "items": catalog.table,
         "item_ids": pl.DataFrame({"id": pl.Series(catalog.items.ids.to_pylist(), dtype=pl.String)}),
@@ -88,7 +99,15 @@ def load(folder: str | Path) -> Recommender:
     if "reader" in meta:
         encoder = EncoderState(everything.under("encoder").arrays, meta["reader"]["encoder"])
         reader = Reader(ItemTemplate.parse(meta["reader"]["template"], f"model '{folder}'"), encoder, meta["reader"]["reason"])
-    return Recommender(model, fallback, data, reader)
+    return Recommender(model, fallback, data, reader, _placed(meta.get("placements"), everything, data.catalog))
+
+
+def _placed(said: dict[str, Any] | None, everything: State, catalog: Catalog) -> Placed:
+    if said is None:
+        return Placed()
+    placements = tuple(Placement.parse(values, "the saved placements") for values in said["said"])
+    models = {key: _model(told, everything.under(f"placed.{key}"), catalog) for key, told in said["models"].items()}
+    return Placed(placements, models, int(said["n_known"]))
 
 
 def _dataset(bundle: Bundle, everything: State) -> Dataset:

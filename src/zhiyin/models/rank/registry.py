@@ -15,6 +15,10 @@ RANKERS = Registry(
     {
         "linear": "zhiyin.models.rank.linear:LinearSpec",
         "trees": "zhiyin.models.rank.trees:TreesSpec",
+        "cross": "zhiyin.models.rank.cross:CrossSpec",
+        "bilinear": "zhiyin.models.rank.bilinear:BilinearSpec",
+        "attention": "zhiyin.models.rank.attention:AttentionSpec",
+        "convolution": "zhiyin.models.rank.convolution:ConvolutionSpec",
     },
 )
 
