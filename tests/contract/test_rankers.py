@@ -19,10 +19,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "bilinear": NEURAL,
     "attention": NEURAL,
     "convolution": NEURAL,
+    "calibrated": {"ranker": {"kind": "linear"}},
 }
 MORE: dict[str, dict[str, Any]] = {
     "trees base": {"kind": "trees", "base": "liking", **SMALL["trees"]},
     "trees binary": {"kind": "trees", "objective": "binary", "base": "liking", **SMALL["trees"]},
+    "isotonic": {"kind": "calibrated", "calibrate": "isotonic", "ranker": {"kind": "trees", "n_trees": 20}},
+    "calibrated none": {"kind": "calibrated", "calibrate": "none", "ranker": {"kind": "tree"}},
     "two streams": {"kind": "cross", "form": "two_stream", "embed": ["item", "user"], **NEURAL},
     "bilinear codes": {"kind": "bilinear", "embed": ["item"], **NEURAL},
     "attention list": {"kind": "attention", "objective": "list", "text": "off", "negatives_per_positive": None, **NEURAL},

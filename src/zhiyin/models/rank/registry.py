@@ -14,11 +14,13 @@ RANKERS = Registry(
     "zhiyin.rankers",
     {
         "linear": "zhiyin.models.rank.linear:LinearSpec",
+        "tree": "zhiyin.models.rank.tree:TreeSpec",
         "trees": "zhiyin.models.rank.trees:TreesSpec",
         "cross": "zhiyin.models.rank.cross:CrossSpec",
         "bilinear": "zhiyin.models.rank.bilinear:BilinearSpec",
         "attention": "zhiyin.models.rank.attention:AttentionSpec",
         "convolution": "zhiyin.models.rank.convolution:ConvolutionSpec",
+        "calibrated": "zhiyin.models.rank.calibrate:CalibratedSpec",
     },
 )
 
