@@ -25,6 +25,9 @@ from zhiyin.train.loop import Settings, train
 LEAST_STEPS = 400
 """Few examples make few batches: then they are made smaller, or the network stops before it has learned."""
 
+START = 10.0
+"""Embeddings of items start that much larger than those of the sequence model: standard deviation .2."""
+
 
 def fit(spec: NeuralSpec, examples: RankingExamples, run: Run, validation: RankingExamples | None) -> Neural:
     """Train and return the ranker with its best validated weights (the last ones without validation)."""
@@ -185,5 +188,7 @@ def _tower(spec: NeuralSpec, text: Float32 | None, candidates: AnyArray, past: I
     known = torch.zeros(n_items, dtype=torch.bool)
     known[torch.from_numpy(np.union1d(candidates, past[past >= 0]).astype(np.int64))] = True
     with torch.no_grad():
+        for start in (tower.embedding, *((tower.adapter.weight,) if padded is not None else ())):
+            start *= START  # a ranker has few steps, and products of small numbers teach nothing
         tower.embedding[~known] = 0.0
     return tower
