@@ -17,7 +17,7 @@ from typer.testing import Result
 import zhiyin
 
 Ask = Callable[..., Result]
-COMMANDS = ("demo", "start", "init", "check", "train", "compare", "recommend", "similar", "models", "data list", "data add")
+COMMANDS = ("demo", "start", "init", "check", "train", "compare", "recommend", "similar", "models", "data list", "data add", "data import")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zhiyin.base.errors import ConfigError, MissingDataError
-from zhiyin.cli.outcome import JsonOption, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, aside, emit, ending, tell
 
 if TYPE_CHECKING:
     from zhiyin.data.guess import Guess
@@ -28,6 +28,7 @@ def init(
     Example: zhiyin init shop
     """
     from zhiyin.data.guess import guess
+    from zhiyin.data.importing import FORMATS, recognise
     from zhiyin.data.tables import MANIFEST_FILE
 
     if folder.is_file():
@@ -37,6 +38,9 @@ def init(
     file = folder / MANIFEST_FILE
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already", "Say --force to replace it by a fresh guess.")
+    known = recognise(folder)
+    if known is not None:
+        aside(f"These look like {FORMATS[known].title}'s files: zhiyin data import {folder} --to NEW_FOLDER knows their columns exactly.")
     found = guess(folder, name)
     file.write_text(manifest_text(found), encoding="utf-8")
     if as_json:

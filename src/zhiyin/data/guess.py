@@ -102,6 +102,8 @@ def _tables_in(path: Path) -> list[Path]:
         raise MissingDataError(f"'{path}' does not exist", "Give a folder with tables, or one table.")
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".") and _is_table(p))
     if not files:
+        if any(p.suffix == ".inter" for p in path.iterdir()):
+            raise MissingDataError(f"the folder '{path}' holds RecBole's files", f"Import them: zhiyin data import {path} --to NEW_FOLDER")
         raise MissingDataError(f"the folder '{path}' holds no tables", f"Put {', '.join(FORMATS)} files there (also .gz, .zst).")
     return files
 
