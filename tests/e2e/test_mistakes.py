@@ -12,7 +12,10 @@ Ask = Callable[..., Result]
 
 MISTAKES = [
     ("recommend {here}/none --user u", "there is no model folder '{here}/none' (E400). Check the path, or train and save one first."),
-    ("recommend {model}", "nobody to recommend for (E300). Give --user ID, --history ID,ID,... or --text WORDS."),
+    (
+        "recommend {model}",
+        "nobody to recommend for (E300). Give --user ID, --history ID,ID,..., --text WORDS, or --items with --placement.",
+    ),
     ("recommend {model} --user user1 --now yesterday", "--now yesterday is no time (E300). Write it like 2024-05-31"),
     ("recommend {model} --user user1 --repeat often", "--repeat often is no repeat policy (E300). Say allow, never, or a number of days"),
     ("recommend {model} --text ' '", "the text to search for is empty (E300). Say what is wanted."),

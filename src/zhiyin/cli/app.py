@@ -14,6 +14,8 @@ from zhiyin.cli.data import app as data
 from zhiyin.cli.demo import demo
 from zhiyin.cli.init import init
 from zhiyin.cli.models import models
+from zhiyin.cli.page import page
+from zhiyin.cli.placements import placements
 from zhiyin.cli.recommend import recommend
 from zhiyin.cli.similar import similar
 from zhiyin.cli.start import start
@@ -47,7 +49,7 @@ def root(
     """
 
 
-for command in (demo, start, init, check, train, compare, recommend, similar, models):
+for command in (demo, start, init, check, train, compare, recommend, page, placements, similar, models):
     app.command(command.__name__)(command)
 app.add_typer(data, name="data")
 

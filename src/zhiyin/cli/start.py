@@ -115,6 +115,6 @@ def quick_models(data: Dataset, target: Path, seed: int) -> Comparison:
             fought = contest(data, {name: spec_of(name) for name in names}, run=run, quick=True)
         except KeyboardInterrupt:
             raise Interrupted(kept(work)) from None
-    fought.recommender("zhiyin").save(target / "model")
+    fought.recommender("zhiyin").with_placements().save(target / "model")
     split = fought.split
     return compare(fought.models, split.test, split.train, note=split.note, train_cpu_s=fought.train_cpu_s, seed=seed)

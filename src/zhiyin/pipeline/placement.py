@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ from pydantic import Field, field_validator, model_validator
 from zhiyin.base.errors import ConfigError, MissingDataError
 from zhiyin.base.spec import Spec
 from zhiyin.data.schema import Repeat
+from zhiyin.data.tables import toml_key, toml_value
 
 Named = str | dict[str, Any]
 """A retriever or ranker: ``"model"`` is the recommender's own, ``"model.ease"`` its part of that kind,
@@ -145,3 +147,13 @@ def read_placements(file: str | Path) -> tuple[Placement, ...]:
     if not tables:
         raise ConfigError(f"'{file}' holds no placement", "Write one table for each placement, such as [cart].")
     return tuple(Placement.parse({"name": name, **table}, f"placement '{name}'") for name, table in tables.items())
+
+
+def placements_toml(placements: Iterable[Placement]) -> str:
+    """Placements as ``read_placements`` reads them; what is at its default is left out."""
+    lines: list[str] = []
+    for placement in placements:
+        values = placement.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        values = {"retrievers": placement.retrievers, **values}
+        lines += [f"[{toml_key(placement.name)}]", *(f"{k} = {toml_value(v)}" for k, v in values.items() if k != "name"), ""]
+    return "\n".join(lines).rstrip()

@@ -41,8 +41,9 @@ def _for_people(data: Dataset) -> list[Placement]:
         seen = Title(en="Recently viewed", zh="最近浏览") if views else Title(en="Your recent items", zh="最近使用")
         found.append(Placement(name="recent", retrievers=({"kind": "recent", "kinds": views},), repeat=ALLOW, title=seen))
         started = [kind for kind in data.kinds if kind in STARTS]
-        series = "series" if "series" in data.catalog.table.columns else None
-        going = {"kind": "going-on", "started": started, "series": series}
+        going: Named = {"kind": "going-on", "started": started}
+        if "series" in data.catalog.table.columns:
+            going = {**going, "series": "series"}
         found.append(Placement(name="continue", retrievers=(going,), repeat=ALLOW, title=Title(en="Continue", zh="继续")))
     return found
 

@@ -90,7 +90,8 @@ class Shelves:
                 raise ConfigError(f"two placements are named '{placement.name}'", "Give each its own name.")
             try:
                 for named in placement.models:
-                    self._model(named)
+                    if key_of(named).startswith(OWN):
+                        self._model(named)
                 self.facts.check(placement.rules)
             except ConfigError as error:
                 raise type(error)(f"placement '{placement.name}': {error.message}", error.hint) from None

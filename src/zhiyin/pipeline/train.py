@@ -58,7 +58,8 @@ def fit(data: Dataset, spec: Spoken = "zhiyin", run: Run | None = None) -> Recom
     """
     asked = spec if isinstance(spec, ModelSpec) else spec_of(spec)
     data, reader = readable(data, run)
-    return _served(data, reader, _fit_all(data, asked, run or Run(), default_split))
+    recommender = _served(data, reader, _fit_all(data, asked, run or Run(), default_split))
+    return recommender.with_placements(run=run)
 
 
 def train(
@@ -86,7 +87,7 @@ def train(
     measured = asked.fit(cut.train, replace(circumstances, holdout=cut.validation))
     again = refit if refit is not None else not quick and not asked.validates
     model = _fit_all(data, asked, circumstances, lambda _: cut) if again else measured
-    return Trained(_served(data, reader, model), measured, cut)
+    return Trained(_served(data, reader, model).with_placements(run=circumstances), measured, cut)
 
 
 @dataclass(frozen=True)
