@@ -292,6 +292,17 @@ WRONG = [
         changed(RECBOLE, "ml.inter", "\ttv\tc", "\ttv\tc\td"),
         "ml.inter row 3 has 7 fields, the header has 6 (E200). Tabs divide the fields.",
     ),
+    Wrong(
+        "recbole blanks",
+        {"a.inter": "user_id:token item_id:token\na x\n"},
+        "a.inter: the header is not divided by tabs: 'user_id:token item_id:token' (E200). Put a tab between any two columns.",
+    ),
+    Wrong("recbole empty", {"a.inter": "\n"}, "a.inter is empty (E200). Its first line names the columns"),
+    Wrong(
+        "recbole no item",
+        changed(RECBOLE, "ml.inter", "186\t302", "186\t"),
+        "ml.inter row 2, column 'item_id': is empty (E200). Correct it in that file, or remove it there.",
+    ),
     Wrong("recbole two", {**RECBOLE, "x.inter": RECBOLE["ml.inter"]}, "ml.inter and x.inter are both there (E300). Keep one data set"),
     Wrong(
         "recbole parts",
@@ -340,7 +351,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         import_folder(tmp_path / "a.inter")
 
 
-def test_an_atomic_file_may_hold_windows_line_ends(tmp_path: Path) -> None:
-    (tmp_path / "a.inter").write_bytes(b"user_id:token\titem_id:token\r\na\tx\r\n")
+def test_an_atomic_file_may_hold_windows_line_ends_and_end_with_a_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "a.inter").write_bytes(b"user_id:token\titem_id:token\r\na\tx\r\n\r\n")
     rows, _ = atomic(tmp_path / "a.inter")
     assert rows.equals(pl.DataFrame({"user_id": ["a"], "item_id": ["x"]}))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zhiyin.base.errors import ConfigError, MissingDataError, UnknownNameError, ZhiyinError, nearest
+from zhiyin.base.errors import ConfigError, DataError, MissingDataError, UnknownNameError, ZhiyinError, nearest
 from zhiyin.data.build import build
 from zhiyin.data.importing import gorse, personalize, recbole
 from zhiyin.data.importing.parts import Imported
@@ -58,5 +58,11 @@ def import_folder(folder: str | Path, form: str | None = None, name: str = "", n
     if found not in FORMATS:
         raise UnknownNameError(f"no format is named '{found}'", nearest(found, FORMATS))
     imported = FORMATS[found].read(path, name or path.resolve().name)
-    build(imported.tables, now_us)
+    try:
+        build(imported.tables, now_us)
+    except DataError as error:
+        # Rules of cleaning belong to a manifest, which does not exist yet.
+        raise type(error)(
+            error.message, "Correct it in that file, or remove it there." if "[clean" in error.hint else error.hint
+        ) from error
     return imported

@@ -58,9 +58,14 @@ def atomic(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
 
     Raises ``DataError`` for a header cell without a known type, a row of another width, and for text in a float column.
     """
-    content = to_utf8(content_of(path), path.name).replace(b"\r\n", b"\n")
+    content = to_utf8(content_of(path), path.name).replace(b"\r\n", b"\n").rstrip(b"\n")
+    if not content:
+        raise DataError(f"{path.name} is empty", "Its first line names the columns: user_id:token, item_id:token.")
     types: dict[str, str] = {}
-    for cell in content.split(b"\n", 1)[0].decode().split("\t"):
+    cells = content.split(b"\n", 1)[0].decode().split("\t")
+    if len(cells) == 1 and cells[0].count(":") > 1:
+        raise DataError(f"{path.name}: the header is not divided by tabs: '{cells[0][:60]}'", "Put a tab between any two columns.")
+    for cell in cells:
         column, colon, type_ = cell.strip().rpartition(":")
         if not colon:
             raise DataError(
