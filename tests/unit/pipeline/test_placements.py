@@ -83,7 +83,10 @@ def narrow() -> Recommender:
 
 
 def test_presets_follow_the_data(wise: Recommender) -> None:
-    assert wise.shelves.names == ["home", "push", "again", "recent", "continue", "because", "product", "cart", "search", "trending", "new"]
+    assert wise.shelves.names == ["home", "push", "again", "recent", "because", "product", "cart", "search", "trending", "new"]
+    assert {"again", "continue"} <= {p.name for p in presets(cafe("never"))}
+    started = replace(cafe(), kinds=("play",))
+    assert [p.retrievers for p in presets(started) if p.name == "continue"] == [({"kind": "going-on", "started": ["play"]},)]
     untimed = small_world("none")
     names = [p.name for p in presets(untimed)]
     assert not {"recent", "continue", "trending", "new"} & set(names) and {"home", "again", "product", "cart"} <= set(names)
