@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.schema import Repeat
 from zhiyin.pipeline.placement import Named, Placement, Rules, Title
@@ -48,7 +50,7 @@ def _continue(data: Dataset) -> list[Placement]:
     """What was begun, or the next part. Where things are bought again ``again`` has that role: on online_retail what
     nearly everybody takes next fills one shelf in twelve and is hit once in a thousand (bench/placements.py)."""
     started = [kind for kind in data.kinds if kind in STARTS]
-    going: Named = {"kind": "going-on", "started": started}
+    going: dict[str, Any] = {"kind": "going-on", "started": started}
     if "series" in data.catalog.table.columns:
         going = {**going, "series": "series"}
     elif not started and data.manifest.repeat.policy != "never":

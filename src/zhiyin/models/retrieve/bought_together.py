@@ -10,6 +10,7 @@ Pairs seen together in fewer than ``min_count`` baskets say nothing, neither for
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -22,9 +23,11 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
+from zhiyin.data.slates import Slates
 from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.dense import DenseRetriever, widened
 from zhiyin.models.retrieve.profile import profile_matrix
+from zhiyin.models.retrieve.sparse import MANY_ITEMS, best_of_sparse
 from zhiyin.models.retrieve.transitions import strongest
 from zhiyin.models.roles import ModelSpec, State
 
@@ -111,12 +114,30 @@ class BoughtTogether(DenseRetriever):
     lifts: sp.csr_matrix  # (n_items at fit, n_items at fit), log lift where above 0
     share: Float32  # (n_items at fit,) of all baskets
 
+    def retrieve(self, requests: Requests, k: int) -> Slates:
+        if len(self.catalog) < MANY_ITEMS:
+            return super().retrieve(requests, k)
+        parts = []
+        for part in requests.chunks(512):
+            evidence = self._evidence(part)
+            # 0 means unknown here; no sum of logarithms of shares and lifts is exactly 0.
+            evidence.data = evidence.data + self._prior[evidence.indices]
+            parts.append(best_of_sparse(evidence, part, self.catalog, k))
+        return Slates.concatenated(parts)
+
     def scores(self, requests: Requests) -> Float32:
-        cart = profile_matrix(requests.history, len(self.catalog))[:, : len(self.share)]
-        evidence: Float32 = (cart @ self.lifts).toarray()
-        prior = np.float32(self.spec.popularity) * np.log(np.maximum(self.share, np.float32(1e-12)))
-        found = np.where(evidence > 0, evidence + prior, NEVER).astype(np.float32)
+        evidence: Float32 = self._evidence(requests).toarray()
+        found = np.where(evidence > 0, evidence + self._prior, NEVER).astype(np.float32)
         return widened(found, len(self.catalog))
+
+    def _evidence(self, requests: Requests) -> sp.csr_matrix:
+        """Summed log lifts of what goes with each cart: (n_requests, n_items at fit)."""
+        return profile_matrix(requests.history, len(self.catalog))[:, : len(self.share)] @ self.lifts
+
+    @cached_property
+    def _prior(self) -> Float32:
+        """``popularity`` * log share: (n_items at fit,)."""
+        return np.asarray(self.spec.popularity * np.log(np.maximum(self.share, 1e-12)), np.float32)
 
     def state(self) -> State:
         s = self.lifts

@@ -21,8 +21,10 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
+from zhiyin.data.slates import Slates
 from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, widened
 from zhiyin.models.retrieve.profile import profile_matrix
+from zhiyin.models.retrieve.sparse import MANY_ITEMS, best_of_sparse
 from zhiyin.models.roles import ModelSpec, State
 
 
@@ -105,14 +107,22 @@ class Transitions(DenseRetriever):
     def scores(self, requests: Requests) -> Float32:
         return widened(never_where_zero(self.evidence(requests)), len(self.catalog))
 
+    def retrieve(self, requests: Requests, k: int) -> Slates:
+        if len(self.catalog) < MANY_ITEMS or isinstance(self._rows, np.ndarray):
+            return super().retrieve(requests, k)
+        return Slates.concatenated(best_of_sparse(self._found(part), part, self.catalog, k) for part in requests.chunks(512))
+
     def evidence(self, requests: Requests) -> Float32:
         """The same for the items known at fit, 0 where nothing is known: (n_requests, n_items at fit)."""
-        known = self.follows.shape[0]
-        recent = requests.history.last(self.spec.last)
-        profile = profile_matrix(recent, len(self.catalog), self.spec.history_decay)[:, :known]
-        found = profile @ self._rows
+        found = self._found(requests)
         scores: Float32 = found if isinstance(found, np.ndarray) else found.toarray()
         return scores
+
+    def _found(self, requests: Requests) -> sp.csr_matrix | Float32:
+        """``evidence``, sparse where the counts are."""
+        recent = requests.history.last(self.spec.last)
+        profile = profile_matrix(recent, len(self.catalog), self.spec.history_decay)[:, : self.follows.shape[0]]
+        return profile @ self._rows
 
     @cached_property
     def _rows(self) -> sp.csr_matrix | Float32:
