@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zhiyin import __version__
+from zhiyin.cli.assess import assess
 from zhiyin.cli.check import check
 from zhiyin.cli.compare import compare
 from zhiyin.cli.data import app as data
@@ -49,7 +50,7 @@ def root(
     """
 
 
-for command in (demo, start, init, check, train, compare, recommend, page, placements, similar, models):
+for command in (demo, start, init, check, assess, train, compare, recommend, page, placements, similar, models):
     app.command(command.__name__)(command)
 app.add_typer(data, name="data")
 

@@ -40,22 +40,22 @@ def as_text(c: Comparison, width: int) -> str:
     wide = max(1, (width - max(map(len, (*c.models, "model"))) - 8) // _COLUMN)
     for part in _parts(c.metrics, wide):
         rows = [[name, *(_two_lines(c.estimates[name][m]) for m in part)] for name in c.models]
-        console.print(_table(["model", *part], rows))
+        console.print(table(["model", *part], rows))
     if any(name in c.train_cpu_s for name in c.models) or c.users_per_cpu_s:
         rows = [[name, _seconds(c.train_cpu_s.get(name)), f"{c.users_per_cpu_s[name]:,.0f}"] for name in c.models]
-        console.print(_table(["model", "train CPU s", "requests per CPU s"], rows))
+        console.print(table(["model", "train CPU s", "requests per CPU s"], rows))
     if c.differences:
         console.print(against_line(c))
         accuracy = [m for m in c.metrics if m in next(iter(c.differences.values()))]
         for part in _parts(accuracy, wide):
             rows = [[name, *(_difference(c.differences[name][m]) for m in part)] for name in c.differences]
-            console.print(_table(["model", *part], rows))
+            console.print(table(["model", *part], rows))
     for name in dict.fromkeys(row.slice for row in c.slices):
         of = [row for row in c.slices if row.slice == name]
         console.print(f"{c.sliced} by {name}")
         for part in _parts(c.models, wide):
             rows = [[f"{row.label} (n = {row.n:,})", *(_two_lines(row.estimates[m][c.sliced]) for m in part)] for row in of]
-            console.print(_table([name, *part], rows))
+            console.print(table([name, *part], rows))
     return out.getvalue()
 
 
@@ -176,14 +176,15 @@ def _parts(names: Sequence[str], wide: int) -> list[Sequence[str]]:
     return [names[at : at + wide] for at in range(0, len(names), wide)]
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[str] = ()) -> Table:
+    """For a terminal; the first column and those named in ``words`` start at the left, numbers end at the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(columns):
-        table.add_column(Text(name), justify="right" if at else "left")
+        table.add_column(Text(name), justify="right" if at and name not in words else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

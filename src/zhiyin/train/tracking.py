@@ -6,6 +6,7 @@ The plain log (``log.jsonl``) is written whether somebody tracks or not. A row s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,7 @@ class Wandb:
     """An offline run in ``folder/wandb``; ``wandb sync`` sends it, if ever, by hand. Choose it to keep many runs side by side."""
 
     def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would tell its makers of its own errors
         try:
             import wandb
         except ImportError:
