@@ -23,7 +23,7 @@ def assess(
     data: Annotated[
         str, typer.Argument(metavar="FILE_OR_FOLDER", help="A table of events, a folder of tables, or the name of a known data set.")
     ],
-    worth: Annotated[float, typer.Option(min=0, help="Least gain, in percent of the best simple rule, that is worth the trouble.")] = 5.0,
+    worth: Annotated[float, typer.Option(min=0, max=900, help="Least gain worth the trouble, in percent of a simple rule.")] = 5.0,
     out: Annotated[Path | None, typer.Option(help="The page; default: NAME-assess.html, here.")] = None,
     split: SplitOption = "default",
     repeat: RepeatOption = None,

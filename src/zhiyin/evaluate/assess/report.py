@@ -103,7 +103,7 @@ def _added_cells(x: Addition) -> list[str]:
     if x.difference is None:
         return [x.what, "-", "-", "not measured", x.why]
     d = x.difference
-    unsure = "may be nothing: " if d.low <= 0 <= d.high else ""
+    unsure = "may be nothing: " if d.low <= 0 <= d.high and d.low < d.high else ""
     return [x.what, x.where, f"{x.without:.4f}", f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]", unsure + x.why]
 
 
