@@ -105,6 +105,7 @@ def default_tables(dims: Dims) -> tuple[Counted, ...]:
             tables += [Counted(by=("user", name), of=("user",)), Counted(by=(name,))]
     for context in contexts:
         tables += [Counted(by=("item", context), of=("item",), others=True)]
+        tables += [Counted(by=("user", "item", context), of=("user", "item"))]
         tables += [Counted(by=(name, context), of=(name,), others=True) for name in categories[:2]]
     return tuple(tables)
 

@@ -27,6 +27,8 @@ from zhiyin.spacetime.calendar import day_of_week, hour_of_day
 
 CLOCK = ("hour", "daypart", "weekday", "weekend")
 BEFORE = ("previous", "previous2")
+NEWS = ("session", "split")
+"""Context columns that a request cannot know of itself: the name of its session, the part it was put in."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,7 @@ class Dims:
 
     @classmethod
     def of(cls, data: Dataset, most: int = 5_000) -> Self:
-        """Category and context columns with 2 to ``most`` values. Fractions are measured, not counted, and a
-        session's name is news to every request."""
+        """Category and context columns with 2 to ``most`` values. Fractions are measured, not counted."""
         columns = data.manifest.items.columns if data.manifest.items else {}
         values: dict[str, tuple[str, ...]] = {}
         for name, kind in columns.items():
@@ -53,11 +54,7 @@ class Dims:
                 few = kind != "text" or (len(known) <= 1_000 and len(known) * 5 <= len(data.catalog))
                 if 2 <= len(known) <= most and few:
                     values[name] = tuple(known.to_list())
-        contexts = tuple(
-            name
-            for name in data.events.context.columns
-            if name != data.manifest.events.session and _countable(data.events.context[name], most)
-        )
+        contexts = tuple(name for name in data.events.context.columns if name not in NEWS and _countable(data.events.context[name], most))
         for name in contexts:
             values[f"context.{name}"] = tuple(data.events.context[name].cast(pl.String).drop_nulls().unique().sort().to_list())
         return cls(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
@@ -122,7 +119,7 @@ class Dims:
             return np.full(n, -1, np.int64) if requests.place_ix is None else requests.place_ix.astype(np.int64)
         if name.startswith("context."):
             given = requests.context.get(name.removeprefix("context."))
-            return np.full(n, -1, np.int64) if given is None else self._encoded(name, pl.Series(np.asarray(given), strict=False))
+            return np.full(n, -1, np.int64) if given is None else self._encoded(name, _words(given))
         if name in CLOCK:
             return _clock(name, requests.now_us, self.zone)
         if name in BEFORE:
@@ -134,6 +131,11 @@ class Dims:
 
     def _unknown(self, name: str) -> ConfigError:
         return ConfigError(f"nothing can be counted by '{name}'", nearest(name, self.names))
+
+
+def _words(values: AnyArray) -> pl.Series:
+    """Whatever a request brought, as text: None and NaN are missing."""
+    return pl.Series([None if v is None or v != v else str(v) for v in np.asarray(values).tolist()], dtype=pl.String)
 
 
 def _countable(values: pl.Series, most: int) -> bool:

@@ -29,13 +29,13 @@ from zhiyin.spacetime.calendar import local_us
 
 
 class HistorySpec(FeatureSpec):
-    """Choose wherever people have histories. ``hour_width`` is the standard deviation of "near this hour", in hours."""
+    """Choose wherever people have histories. ``hour_widths`` are standard deviations of "near this hour", in hours."""
 
     kind: ClassVar[str] = "history"
 
     half_lives_days: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 7.0, 60.0)
     half_lives_events: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 10.0)
-    hour_width: Annotated[float, Field(gt=0)] = 1.5
+    hour_widths: tuple[Annotated[float, Field(gt=0)], ...] = (0.75, 1.5, 3.0)
     n_categories: Annotated[int, Field(ge=0)] = 3
 
     def fit(self, data: Dataset) -> History:
@@ -60,7 +60,15 @@ class History:
         events = tuple(f"{h:g}e" for h in self.spec.half_lives_events)
         if not self.dims.timed:
             return ("all", *events, "after")
-        return ("all", *events, *(f"{h:g}d" for h in self.spec.half_lives_days), "hour", "week", "after")
+        return (
+            "all",
+            *events,
+            *(f"{h:g}d" for h in self.spec.half_lives_days),
+            *(f"hour{w:g}" for w in self.spec.hour_widths),
+            "week",
+            "weekend",
+            "after",
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,8 +114,12 @@ class History:
             out |= {f"{h:g}d": np.exp2(-np.maximum(days, 0) / h) for h in spec.half_lives_days}
             slow = np.exp2(-np.maximum(days, 0) / max(spec.half_lives_days, default=60.0))
             then, now = local_us(past.time_us, self.dims.zone), local_us(requests.now_us, self.dims.zone)[asker]
-            out["hour"] = slow * _near(then, now, 24.0, spec.hour_width)
-            out["week"] = slow * _near(then, now, 168.0, 2 * spec.hour_width)
+            near = {f"hour{w:g}": slow * _near(then, now, 24.0, w) for w in spec.hour_widths}
+            out |= near
+            out["week"] = slow * _near(then, now, 168.0, 3.0)
+            # Same kind of day (working or not) and near this hour.
+            alike = (then // US_PER_DAY + 3) % 7 >= 5
+            out["weekend"] = slow * _near(then, now, 24.0, 1.5) * (alike == ((now // US_PER_DAY + 3) % 7 >= 5))
         last = past.item_ix[np.maximum(past.offsets[1:] - 1, 0)] if len(age) else np.zeros(len(requests), np.int32)
         before = np.full(len(age), -1, np.int64)
         before[1:] = np.where(asker[1:] == asker[:-1], past.item_ix[:-1], -1)

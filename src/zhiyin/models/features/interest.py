@@ -1,4 +1,7 @@
-"""How near the words of a candidate are to the words of what the asker chose before."""
+"""How near the words of a candidate are to the words of what the asker chose before, itself left out.
+
+That he chose this very item is for other sources to say; here it would only hide how well its words fit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from zhiyin.base.arrays import Float32
+from zhiyin.base.arrays import AnyArray, Float32
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -52,32 +55,36 @@ class Interest:
         if vectors is None:
             return out
         past = requests.history.last(self.spec.last)
-        asker, rows = past.items.rows, slates.items.rows
-        there = vectors.present
         age = age_in_events(past).astype(np.float32)
-        sums = np.zeros((3, len(requests), vectors.dim), np.float32)
-        heard = there[past.item_ix]
-        for i, weight in enumerate((np.ones_like(age), np.exp2(-age / 3), (age == 0).astype(np.float32))):
-            np.add.at(sums[i], asker[heard], weight[heard, None] * vectors.matrix[past.item_ix[heard]])
-        sums /= np.maximum(np.linalg.norm(sums, axis=2, keepdims=True), 1e-9)
-        for request in range(len(requests)):  # one product per list: all its candidates against all its past
+        weights = np.stack([np.ones_like(age), np.exp2(-age / 3), (age == 0).astype(np.float32)])  # (3, n_events)
+        weights *= vectors.present[past.item_ix]
+        for request in np.flatnonzero(slates.lengths > 0):  # one product per list: all its candidates against all its past
             mine = slice(int(slates.offsets[request]), int(slates.offsets[request + 1]))
-            if mine.start == mine.stop:
-                continue
             found = vectors.matrix[slates.item_ix[mine]]
-            if len(past.item_ix) and past.lengths[request]:
-                out[mine, :3] = found @ sums[:, request].T
-                before = past.item_ix[past.offsets[request] : past.offsets[request + 1]]
-                alike = found @ vectors.matrix[before].T
-                alike[slates.item_ix[mine, None] == before] = -1.0  # itself is not news: own.item says it
-                out[mine, 3] = alike.max(axis=1)
+            if past.lengths[request]:
+                events = slice(int(past.offsets[request]), int(past.offsets[request + 1]))
+                out[mine, :4] = _against(found, slates.item_ix[mine], vectors.matrix, past.item_ix[events], weights[:, events])
             if requests.query_vectors is not None and requests.query_vectors.shape[1] == vectors.dim:
                 out[mine, 4] = found @ requests.query_vectors[request]
-        out[~there[slates.item_ix]] = np.nan
-        return np.asarray(out[: len(rows)])
+        out[~vectors.present[slates.item_ix]] = np.nan
+        return out
 
     def state(self) -> State:
         return State()
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, catalog=catalog)
+
+
+def _against(found: Float32, items: AnyArray, matrix: Float32, past: AnyArray, weights: Float32) -> Float32:
+    """Cosines of candidates (n, dim) with three weighted means of the past and with its nearest item: (n, 4)."""
+    before = matrix[past]
+    alike = found @ before.T  # (n_candidates, n_past)
+    itself = items[:, None] == past
+    means = weights @ before  # (3, dim)
+    own = itself @ weights.T  # (n_candidates, 3): how much of each mean is the candidate
+    dot = found @ means.T - own
+    length = np.maximum((means * means).sum(axis=1) - 2 * own * (found @ means.T) + own * own, 0)
+    cosine = np.where(length > 1e-6, dot / np.sqrt(np.maximum(length, 1e-6)), np.nan)
+    nearest = np.where(itself, -1.0, alike).max(axis=1, keepdims=True)
+    return np.concatenate([cosine, np.where(nearest > -1, nearest, np.nan)], axis=1).astype(np.float32)

@@ -18,6 +18,7 @@ SOURCES = Registry(
     {
         "counts": "zhiyin.models.features.counts:CountsSpec",
         "history": "zhiyin.models.features.history:HistorySpec",
+        "companions": "zhiyin.models.features.companions:CompanionsSpec",
         "interest": "zhiyin.models.features.interest:InterestSpec",
         "nearby": "zhiyin.models.features.nearby:NearbySpec",
         "attributes": "zhiyin.models.features.attributes:AttributesSpec",
@@ -27,7 +28,7 @@ SOURCES = Registry(
 
 
 def source_of(values: Mapping[str, Any] | str, where: str = "") -> FeatureSpec:
-    """``"counts"`` or ``{"kind": "history", "hour_width": 2}`` -> the spec; unknown names get the nearest."""
+    """``"counts"`` or ``{"kind": "history", "hour_widths": [2.0]}`` -> the spec; unknown names get the nearest."""
     given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
     kind = given.pop("kind", None)
     if not isinstance(kind, str):
@@ -39,8 +40,8 @@ def source_of(values: Mapping[str, Any] | str, where: str = "") -> FeatureSpec:
 def default_sources(data: Dataset) -> list[FeatureSpec]:
     """Counts, own history and attributes always; words, distances and friends where there are some."""
     names = ["counts", "attributes"]
-    if data.manifest.order != "none":  # without order a history would hold the very event that is asked about
-        names.append("history")
+    # Without order a history would hold the very event that is asked about: only what leaves it out is safe.
+    names.append("companions" if data.manifest.order == "none" else "history")
     if "text" in data.catalog.vectors:
         names.append("interest")
     if has_coordinates(data):
