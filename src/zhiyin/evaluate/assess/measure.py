@@ -18,7 +18,7 @@ from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout
 from zhiyin.evaluate.assess.cost import Cost, cost_of
 from zhiyin.evaluate.assess.quick import Quick, only_new, quick_models
-from zhiyin.evaluate.assess.without import EVERYBODY, LEAST, Addition, additions
+from zhiyin.evaluate.assess.without import EVERYBODY, LEAST, PLAIN, Addition, additions
 from zhiyin.evaluate.bootstrap import Difference, Estimate, difference, estimate
 from zhiyin.evaluate.protocol import Scores, evaluate
 from zhiyin.evaluate.slices import slice_by
@@ -153,7 +153,7 @@ def _gains(quick: Quick, seed: int) -> tuple[list[Gain], dict[str, Estimate]]:
         slice_ = slice_by(name, test, train)
         rows = [(label, found) for i, label in enumerate(slice_.labels) if LEAST <= len(found := slice_.rows(i)) < len(test)]
         for label, found in rows:
-            gains += _compared(scores, quick.rules, name, label, found, seed)
+            gains += _compared(scores, quick.rules, name, PLAIN.get(label, f"people with {label}"), found, seed)
     return gains, {name: estimate(s[SEEN], seed) for name, s in scores.items()}
 
 

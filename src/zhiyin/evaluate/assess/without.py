@@ -26,6 +26,12 @@ from zhiyin.models.retrieve.blend import READS_TEXT
 from zhiyin.models.roles import Model, Retriever
 
 EVERYBODY = "all requests"
+PLAIN = {
+    "all answers warm": "choices of items known in training",
+    "some answers cold": "choices with new items among them",
+    "all answers cold": "choices of new items only",
+}
+"""Names of slices for people who do not measure recommenders."""
 LEAST = 20
 """Requests that a group must have to be measured on its own."""
 
@@ -57,7 +63,9 @@ def _text(quick: Quick, full: Float64) -> Iterator[Addition]:
     new = slice_by("items", quick.split.test, quick.split.train)
     for label, rows in ((label, new.rows(i)) for i, label in enumerate(new.labels)):
         if "cold" in label and len(rows) >= LEAST:
-            yield _added("text", f"{label} ({len(rows):,} requests)", full[rows], values[rows], "items nobody had touched in training")
+            yield _added(
+                "text", f"{PLAIN[label]} ({len(rows):,} requests)", full[rows], values[rows], "items nobody had touched in training"
+            )
 
 
 def _order(quick: Quick, full: Float64, seed: int) -> Iterator[Addition]:
