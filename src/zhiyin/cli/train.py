@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zhiyin.evaluate.compare import Comparison
     from zhiyin.models.roles import ModelSpec
     from zhiyin.pipeline.recommender import Recommender
-    from zhiyin.pipeline.search import Budget, Found
+    from zhiyin.pipeline.search_found import Budget, Found
     from zhiyin.pipeline.train import Trained
 
 SearchOption = Annotated[
@@ -58,7 +58,8 @@ def train(
     Example: zhiyin train shop --model ease --out shop-model --search 20
     """
     from zhiyin.pipeline.build import read_spec
-    from zhiyin.pipeline.search import Budget, need_optuna, write_found
+    from zhiyin.pipeline.search import need_optuna
+    from zhiyin.pipeline.search_found import Budget, write_found
     from zhiyin.train.tracking import check_tracker
 
     spec = read_spec(model)

@@ -21,7 +21,8 @@ from zhiyin.data.truth import ndcg_at
 from zhiyin.models.registry import RETRIEVERS, spec_of
 from zhiyin.models.retrieve.ease import EaseSpec
 from zhiyin.pipeline.build import read_spec
-from zhiyin.pipeline.search import Budget, search, searched, write_found
+from zhiyin.pipeline.search import search, searched
+from zhiyin.pipeline.search_found import Budget, write_found
 from zhiyin.pipeline.search_space import SPACES, Between, OneOf, Whole
 from zhiyin.testing.small import small_world
 
@@ -157,6 +158,15 @@ def test_the_parts_of_a_blend_one_after_another(cut: Split, tmp_path: Path) -> N
     assert read_spec(str(tmp_path / "best.toml")) == found.spec
     assert tomllib.loads((tmp_path / "best.toml").read_text())["parts"][0]["kind"] == "transitions"
     assert (tmp_path / "trials.csv").read_text().count("\n") == 13
+
+
+def test_of_two_stages_the_first_is_searched(cut: Split, tmp_path: Path) -> None:
+    spec = spec_of({"kind": "two-stage", "first": {"kind": "zhiyin", "parts": [{"kind": "ease"}, {"kind": "popular"}]}})
+    found = search(spec, cut.train, cut.validation, Budget(6), Run())
+    assert [p.name for p in found.parts] == ["ease", "popular"]
+    assert found.spec.kind == "two-stage" and found.spec.first["parts"][0]["l2"] != 200.0
+    write_found(found, tmp_path)
+    assert read_spec(str(tmp_path / "best.toml")) == found.spec
 
 
 def test_hopeless_trials_are_pruned_and_failures_are_told(cut: Split, monkeypatch: pytest.MonkeyPatch) -> None:
