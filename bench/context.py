@@ -26,6 +26,7 @@ from zhiyin.data.run import Run
 from zhiyin.data.slates import Slates
 from zhiyin.data.sources import open_source, read_source
 from zhiyin.models.features.registry import default_sources
+from zhiyin.models.features.source import LEFT_OUT
 from zhiyin.models.rank.registry import ranker_of
 from zhiyin.models.roles import RankingExamples
 from zhiyin.models.two_stage import featured
@@ -56,6 +57,7 @@ def with_negatives(rows: pl.DataFrame, used: np.ndarray, seed: int) -> tuple[pl.
     """Each positive and two apps its user never used: (3 n) rows and labels."""
     rng = np.random.default_rng(seed)
     user = rows["user"].to_numpy()
+    rows = rows.with_columns(pl.col("item").alias("left"))
     drawn = []
     for _ in range(2):
         item = rng.integers(0, used.shape[1], len(user))
@@ -77,6 +79,8 @@ def examples(rows: pl.DataFrame, labels: AnyArray, log: Dataset, sources: tuple,
     requests = Requests.of(distinct(history), heads["user"].to_numpy(), context=context)
     items = rows["item"].to_numpy().astype(np.int32)
     slates = Slates(offsets_of(lengths), items, np.zeros(len(items), np.float32))
+    if "left" in rows.columns:
+        slates = slates.with_column(LEFT_OUT, rows["left"].to_numpy())
     parts = []
     for start in range(0, len(requests), 4096):
         at = np.arange(start, min(start + 4096, len(requests)))
@@ -111,7 +115,7 @@ def fitted(log: Dataset, used: np.ndarray, ctr: pl.DataFrame, contexts: tuple[st
     sources = tuple(spec.fit(log) for spec in default_sources(log))
     published = {part: ctr.filter(pl.col("split") == part) for part in ("valid", "test")}
     asked = {part: examples(t, t["label"].to_numpy(), log, sources, contexts) for part, t in published.items() if part in ("valid", test)}
-    names = [n for n in asked["valid"].slates.columns if n != "at"]
+    names = [n for n in asked["valid"].slates.columns if n not in ("at", LEFT_OUT)]
     total = np.zeros(len(asked[test].labels))
     for draw in range(N_DRAWS):
         rows, labels = with_negatives(whole, used, draw)

@@ -4,8 +4,8 @@ A table ``by = ["item", "hour"]`` counts all events per item and hour of day; ``
 share of the item's events that fall in this hour, compared with that hour's share of everything.
 ``others`` leaves out what the asker did himself, so that nobody is evidence for his own taste.
 
-On data without time an event must not be evidence for itself: if the very row asked about (user, item and
-every context) is in the log, it is taken out of each count (in-sample counts harm: measured).
+On data without time an event must not be evidence for itself: training rows name the event they stand for
+in the column LEFT_OUT, and it is taken out of each count (in-sample counts harm: measured).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.features.as_of import AsOfCounts
 from zhiyin.models.features.dims import Dims, together
-from zhiyin.models.features.source import FeatureSpec
+from zhiyin.models.features.source import LEFT_OUT, FeatureSpec
 from zhiyin.models.roles import State
 
 PRIOR = 5.0
@@ -68,18 +68,14 @@ class CountsSpec(FeatureSpec):
                     codes[name] = dims.of_events(name, positive)
             keys = together([codes[name] for name in by]) if by else np.zeros(len(time), np.int64)
             stores[by] = AsOfCounts.of(keys[keys >= 0], time[keys >= 0], half_lives if timed else ())
-        own = None
-        if not timed:
-            own = AsOfCounts.of(_identity(dims, [dims.of_events(name, positive) for name in _whole(dims)]), time)
-        return Counts(spec, dims, stores, own)
+        return Counts(spec, dims, stores)
 
     def restore(self, state: State, data: Dataset) -> Counts:
         values = {name: tuple(known) for name, known in state.meta["values"].items()}
         contexts = tuple(state.meta["contexts"])
         dims = Dims(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
         stores = {by: AsOfCounts.from_arrays(state.under(f"store{i}").arrays) for i, by in enumerate(_needed(self.tables))}
-        own = AsOfCounts.from_arrays(state.under("own").arrays) if any(k.startswith("own.") for k in state.arrays) else None
-        return Counts(self, dims, stores, own)
+        return Counts(self, dims, stores)
 
 
 def default_tables(dims: Dims) -> tuple[Counted, ...]:
@@ -102,7 +98,7 @@ def default_tables(dims: Dims) -> tuple[Counted, ...]:
     else:
         tables += [Counted(by=("item",), others=True), Counted(by=("user",)), Counted(by=("user", "item"))]
         for name in categories:
-            tables += [Counted(by=("user", name), of=("user",)), Counted(by=(name,))]
+            tables += [Counted(by=("user", name), of=("user",)), Counted(by=(name,), others=True)]
     for context in contexts:
         tables += [Counted(by=("item", context), of=("item",), others=True)]
         tables += [Counted(by=("user", "item", context), of=("user", "item"))]
@@ -112,12 +108,11 @@ def default_tables(dims: Dims) -> tuple[Counted, ...]:
 
 @dataclass(frozen=True)
 class Counts:
-    """``stores`` by what they count; ``own`` knows every event of untimed data by all it says."""
+    """``stores`` by what they count."""
 
     spec: CountsSpec
     dims: Dims
     stores: Mapping[tuple[str, ...], AsOfCounts]
-    own: AsOfCounts | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,8 +154,6 @@ class Counts:
         arrays: dict[str, AnyArray] = {}
         for i, store in enumerate(self.stores.values()):
             arrays |= {f"store{i}.{name}": array for name, array in store.arrays().items()}
-        if self.own is not None:
-            arrays |= {f"own.{name}": array for name, array in self.own.arrays().items()}
         meta: dict[str, Any] = {"values": {name: list(v) for name, v in self.dims.values.items()}, "contexts": list(self.dims.contexts)}
         return State(arrays, meta)
 
@@ -176,8 +169,9 @@ class _Asked:
         n = len(slates.item_ix)
         self.now: Int64 = requests.now_us[slates.items.rows] if counts.dims.timed else np.ones(n, np.int64)
         self._codes: dict[str, Int64] = {}
+        self._event: Slates | None = None
+        self._known = np.zeros(n, np.bool_)
         self._found: dict[tuple[tuple[str, ...], bool], Float64] = {}
-        self._own: Float64 | None = None
 
     def _keys(self, by: tuple[str, ...]) -> Int64:
         for name in by:
@@ -193,7 +187,7 @@ class _Asked:
                 mine = ("user", *by)
                 found = found - self.counts.stores[mine].counts(self._keys(mine), self.now)
             else:
-                found = found - self.itself
+                found = found - self._left_out(by)
             self._found[by, others] = np.maximum(found, 0.0)
         return self._found[by, others]
 
@@ -203,26 +197,19 @@ class _Asked:
     def last(self, by: tuple[str, ...]) -> Int64:
         return self.counts.stores[by].last_us(self._keys(by), self.now)
 
-    @property
-    def itself(self) -> Float64:
-        """How often the very row asked about is in an untimed log: (n_rows,)."""
-        if self._own is None:
-            own, dims = self.counts.own, self.counts.dims
-            if own is None:
-                self._own = np.zeros(len(self.now))
-            else:
-                codes = [dims.of_rows(name, self.requests, self.slates) for name in _whole(dims)]
-                self._own = own.counts(_identity(dims, codes), self.now).astype(np.float64)
-        return self._own
-
-
-def _whole(dims: Dims) -> tuple[str, ...]:
-    return ("user", "item", *(f"context.{name}" for name in dims.contexts))
-
-
-def _identity(dims: Dims, codes: list[Int64]) -> Int64:
-    """Unknown contexts are part of what an event is."""
-    return together([code + 1 for code in codes])
+    def _left_out(self, by: tuple[str, ...]) -> Float64:
+        """1 where the event a row stands for was counted under the row's key: (n_rows,)."""
+        named = self.slates.columns.get(LEFT_OUT)
+        if named is None:
+            return np.zeros(len(self.now))
+        if self._event is None:
+            there = np.isfinite(named)
+            self._known = there
+            self._event = Slates(self.slates.offsets, np.where(there, named, 0).astype(np.int32), self.slates.score)
+        dims = self.counts.dims
+        codes = [dims.of_rows(name, self.requests, self._event) if name in dims.of_item else self._codes[name] for name in by]
+        event = together(codes) if by else np.zeros(len(self.now), np.int64)
+        return np.asarray(self._known & (event == self._keys(by)), np.float64)
 
 
 def _needed(tables: tuple[Counted, ...]) -> dict[tuple[str, ...], tuple[float, ...]]:

@@ -64,6 +64,11 @@ class Dims:
         return tuple(name for name in self.values if not name.startswith("context."))
 
     @property
+    def of_item(self) -> tuple[str, ...]:
+        """Dimensions that depend on the candidate; all others on the request."""
+        return ("item", *self.categories)
+
+    @property
     def names(self) -> tuple[str, ...]:
         clock = CLOCK if self.timed else ()
         before = (*BEFORE, *(f"previous.{name}" for name in self.categories))

@@ -12,6 +12,11 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.roles import State
 
+LEFT_OUT = "left_out"
+"""A slate column for training on untimed data: the item of the event that a row stands for, or that it is the
+negative of. Counts are then those of a log without that event, whatever the row's label (taking only positives
+out of their own counts would tell the label by a difference of one: measured). NaN or no column = nothing."""
+
 
 @runtime_checkable
 class FittedSource(Protocol):
