@@ -14,6 +14,11 @@ from zhiyin.testing.contracts import CHECKS, Case, small_world
 
 SMALL: dict[str, dict[str, Any]] = {
     "factors": {"dim": 8, "epochs": 3},
+    "two-stage": {
+        "first": {"kind": "zhiyin", "parts": [{"kind": "transitions"}, {"kind": "ease"}, {"kind": "popular"}]},
+        "folds": 2,
+        "ranker": {"kind": "trees", "base": "score.first", "n_trees": 10, "min_leaf": 5},
+    },
     "sequence": {"dim": 16, "layers": 1, "max_len": 20, "epochs": 2, "dropout": 0.1},
 }
 MORE = {

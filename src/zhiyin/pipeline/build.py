@@ -13,6 +13,7 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.blend import BlendSpec, default_parts
 from zhiyin.models.roles import ModelSpec
+from zhiyin.models.two_stage import TwoStageSpec
 
 
 def read_spec(said: str) -> ModelSpec:
@@ -43,6 +44,8 @@ def quick_spec(spec: ModelSpec, data: Dataset) -> ModelSpec:
     if isinstance(spec, BlendSpec):
         parts = spec.parts or default_parts(data)
         return spec.model_copy(update={"parts": tuple({**quick_settings(part.get("kind", ""), data), **part} for part in parts)})
+    if isinstance(spec, TwoStageSpec):
+        return spec.model_copy(update={"first": quick_spec(spec_of(spec.first), data).described()})
     own = {key: value for key, value in quick_settings(spec.kind, data).items() if key not in spec.model_fields_set}
     return spec.model_copy(update=own) if own else spec
 

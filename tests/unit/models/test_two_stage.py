@@ -1,0 +1,97 @@
+"""Two stages: what the second adds, and that it is not believed where it adds nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from zhiyin.base.arrays import Ragged
+from zhiyin.base.errors import FitError, UnknownNameError
+from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
+from zhiyin.data.dataset import Dataset
+from zhiyin.data.events import Events
+from zhiyin.data.requests import Requests
+from zhiyin.data.run import Run
+from zhiyin.data.schema import Repeat
+from zhiyin.data.split import time_shares
+from zhiyin.data.truth import Holdout, Truth, ndcg_at
+from zhiyin.data.vocab import Vocabulary
+from zhiyin.models.registry import spec_of
+from zhiyin.models.roles import Model
+from zhiyin.models.two_stage import BASE, TwoStageSpec
+from zhiyin.testing.small import small_world
+
+FIRST = {"kind": "zhiyin", "parts": [{"kind": "buy-again"}, {"kind": "popular"}]}
+TREES = {"kind": "trees", "base": BASE, "n_trees": 60, "min_leaf": 20, "leaves": 7}
+
+
+def by_the_clock(n_users: int = 120, per_user: int = 60, seed: int = 0) -> Dataset:
+    """Everybody has a morning item and an evening item, and now and then takes something else."""
+    rng = np.random.default_rng(seed)
+    world = small_world("time")
+    user = np.repeat(np.arange(n_users), per_user)
+    evening = rng.random(len(user)) < 0.5
+    own = rng.integers(0, world.n_items - 1, (n_users, 2))
+    item = np.where(rng.random(len(user)) < 0.15, rng.integers(0, world.n_items - 1, len(user)), own[user, evening.astype(int)])
+    day = np.tile(np.arange(per_user), n_users)
+    time = (20_000 + day) * US_PER_DAY + np.where(evening, 20, 8) * US_PER_HOUR + rng.integers(0, US_PER_HOUR, len(user))
+    manifest = world.manifest.model_copy(update={"repeat": Repeat(policy="allow")})
+    people = Vocabulary([f"u{u}" for u in range(n_users)])
+    return replace(world, manifest=manifest, users=people, users_table=world.users_table.clear(), events=Events.of(user, item, time))
+
+
+def per_event(data: Dataset, rows: np.ndarray) -> Holdout:
+    """Each event asked for itself, at its own hour."""
+    e = data.events
+    history = data.history(e.user_ix[rows], e.time_us[rows])
+    return Holdout(Requests.of(history, e.user_ix[rows], e.time_us[rows]), Truth(Ragged.of([[i] for i in e.item_ix[rows]])))
+
+
+def parts() -> tuple[Dataset, Holdout, Holdout]:
+    """The past, questions to learn from, questions to measure by."""
+    data = by_the_clock()
+    n = len(data.events)
+    return data.take(slice(0, n - 1_800)), per_event(data, np.arange(n - 1_800, n - 400)), per_event(data, np.arange(n - 400, n))
+
+
+def ndcg(model: Model, holdout: Holdout) -> float:
+    return float(np.nanmean(ndcg_at(model.retrieve(holdout.requests, 10), holdout.truth, 10)))
+
+
+def test_the_hour_decides_where_the_first_stage_cannot_see_it() -> None:
+    past, learn, test = parts()
+    both = TwoStageSpec(first=FIRST, ranker=TREES, folds=2).fit(past, Run(threads=1, holdout=learn))
+    assert both.trust > 0
+    assert ndcg(both, test) > ndcg(both.stage.first, test) + 0.1
+    assert {"own.item.hour1.5", "lift.item+hour", "text.nearest"} <= set(both.ranker.columns)
+
+
+def test_a_ranker_that_only_harms_is_not_believed() -> None:
+    """Trees that see nothing but a column of noise."""
+    past, learn, test = parts()
+    noise = {"kind": "trees", "columns": ["item.days_since_first"], "n_trees": 30, "min_leaf": 2, "leaves": 31}
+    both = TwoStageSpec(first=FIRST, ranker=noise, folds=2).fit(past, Run(threads=1, holdout=learn))
+    assert both.trust < 1
+    assert max(both.figures) >= both.figures[0]
+    assert ndcg(both, test) >= ndcg(both.stage.first, test) - 0.02
+
+
+def test_a_list_is_that_of_the_first_stage_in_another_order() -> None:
+    split = time_shares(by_the_clock(), 0.02, 0.1)
+    both = TwoStageSpec(first=FIRST, ranker=TREES, folds=2, n_candidates=12).fit(split.train, Run(threads=1, holdout=split.validation))
+    asked = split.test.requests.take(np.arange(5))
+    first, second = both.stage.first.retrieve(asked, 12), both.retrieve(asked, 12)
+    for row in range(5):
+        assert set(first.items[row]) == set(second.items[row])
+
+
+def test_refusals() -> None:
+    split = time_shares(by_the_clock(), 0.02, 0.1)
+    few = split.validation.take(np.arange(2))
+    with pytest.raises(FitError, match="finds the answers of 2 validation requests only"):
+        TwoStageSpec(first=FIRST, ranker=TREES).fit(split.train, Run(threads=1, holdout=few))
+    with pytest.raises(UnknownNameError, match="counts"):
+        TwoStageSpec(first=FIRST, sources=({"kind": "cuonts"},)).fit(split.train, Run(threads=1, holdout=split.validation))
+    assert spec_of("two-stage") == TwoStageSpec()
