@@ -63,8 +63,7 @@ class Attributes:
         for name, kind in self.declared.items():
             if kind == "price":
                 log = np.log1p(np.maximum(self._values(name), 0))
-                place = np.argsort(np.argsort(log)) / max(len(log) - 1, 1)
-                columns += [place[slates.item_ix], log[slates.item_ix] - _medians(log, requests)[rows]]
+                columns += [_position(log)[slates.item_ix], log[slates.item_ix] - _medians(log, requests)[rows]]
         if self.timed:
             first = np.full(len(self.catalog), np.iinfo(np.int64).max)
             first[: len(self.first_us)] = self.first_us
@@ -83,6 +82,13 @@ class Attributes:
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, catalog=catalog)
+
+
+def _position(values: Float64) -> Float64:
+    """Place among all values from 0 to 1, equal values alike, NaN where there is none: (n,)."""
+    known = np.sort(values[~np.isnan(values)])
+    middle = (np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right") - 1) / 2
+    return np.where(np.isnan(values), np.nan, middle / max(len(known) - 1, 1))
 
 
 def _medians(values: Float64, requests: Requests) -> Float64:

@@ -29,6 +29,7 @@ class CompanionsSpec(FeatureSpec):
     """Choose on data without order, where a retriever's score would know the answer; costs n_items^2 at most in memory."""
 
     kind: ClassVar[str] = "companions"
+    as_of: ClassVar[bool] = False
 
     shrink: Annotated[float, Field(ge=0)] = 5.0
 

@@ -25,7 +25,7 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.features.as_of import AsOfCounts
-from zhiyin.models.features.dims import Dims, together
+from zhiyin.models.features.dims import CLOCK, Dims, together
 from zhiyin.models.features.source import LEFT_OUT, FeatureSpec
 from zhiyin.models.roles import State
 
@@ -53,6 +53,11 @@ class CountsSpec(FeatureSpec):
     kind: ClassVar[str] = "counts"
 
     tables: tuple[Counted, ...] = ()
+
+    def family_of(self, column: str) -> str:
+        """What is counted by the clock, the place or the circumstances is context."""
+        counted = column.partition(".")[2].split("+")
+        return "context" if any(by.split(".")[0] in (*CLOCK, "context", "place") for by in counted) else self.family
 
     def fit(self, data: Dataset) -> Counts:
         dims = Dims.of(data)

@@ -7,6 +7,7 @@ now); a feature is the share of a weight that lies on the candidate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self
@@ -37,6 +38,10 @@ class HistorySpec(FeatureSpec):
     half_lives_events: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 10.0)
     hour_widths: tuple[Annotated[float, Field(gt=0)], ...] = (0.75, 1.5, 3.0)
     n_categories: Annotated[int, Field(ge=0)] = 3
+
+    def family_of(self, column: str) -> str:
+        """Shares near this hour, or in this part of the week, are context."""
+        return "context" if re.search(r"\.(hour[\d.]+|week|weekend)$", column) else self.family
 
     def fit(self, data: Dataset) -> History:
         return History(self, Dims.of(data))

@@ -85,6 +85,7 @@ def _against(found: Float32, items: AnyArray, matrix: Float32, past: AnyArray, w
     own = itself @ weights.T  # (n_candidates, 3): how much of each mean is the candidate
     dot = found @ means.T - own
     length = np.maximum((means * means).sum(axis=1) - 2 * own * (found @ means.T) + own * own, 0)
-    cosine = np.where(length > 1e-6, dot / np.sqrt(np.maximum(length, 1e-6)), np.nan)
-    nearest = np.where(itself, -1.0, alike).max(axis=1, keepdims=True)
-    return np.concatenate([cosine, np.where(nearest > -1, nearest, np.nan)], axis=1).astype(np.float32)
+    # Where nothing but the candidate itself is left, what remains is rounding: no direction.
+    cosine = np.where(length > 1e-5 * np.maximum(own * own, 0.1), dot / np.sqrt(np.maximum(length, 1e-6)), np.nan)
+    nearest = np.where(itself | ~before.any(axis=1), -2.0, alike).max(axis=1, keepdims=True)
+    return np.concatenate([cosine, np.where(nearest > -2, nearest, np.nan)], axis=1).astype(np.float32)

@@ -49,7 +49,7 @@ def has_coordinates(data: Dataset) -> bool:
 
 @dataclass(frozen=True)
 class Nearby:
-    """log(1 + km), and the share of the asker's past within ``reach_km`` of the candidate."""
+    """log(1 + km), and the share of the asker's past, where it has a place, within ``reach_km`` of the candidate."""
 
     spec: NearbySpec
     catalog: Catalog
@@ -78,13 +78,14 @@ class Nearby:
             mine = slice(int(slates.offsets[request]), int(slates.offsets[request + 1]))
             before = self.points[past.item_ix[past.offsets[request] : past.offsets[request + 1]]]
             apart = _km(self.points[slates.item_ix[mine]], before)  # (n_candidates, n_past)
-            somewhere = np.where(np.isnan(apart), np.inf, apart)
             out[mine, 0] = np.log1p(apart[:, -1])
             if apart.shape[1] > 1:
                 out[mine, 1] = np.log1p(apart[:, -2])
-            out[mine, 2] = np.log1p(np.where(np.isfinite(somewhere), somewhere, np.nan).min(axis=1))
-            out[mine, 3] = np.log1p(np.median(apart, axis=1))
-            out[mine, 4] = (somewhere <= self.spec.reach_km).mean(axis=1)
+            somewhere = apart[:, ~np.isnan(before[:, 0])]  # what was done nowhere is neither near nor far
+            if somewhere.shape[1]:
+                out[mine, 2] = np.log1p(somewhere.min(axis=1))
+                out[mine, 3] = np.log1p(np.median(somewhere, axis=1))
+                out[mine, 4] = np.where(np.isnan(somewhere[:, 0]), np.nan, (somewhere <= self.spec.reach_km).mean(axis=1))
         return out
 
     def state(self) -> State:

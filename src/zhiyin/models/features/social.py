@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
+import polars as pl
 
 from zhiyin.base.arrays import AnyArray, Float32, Int64, flat_positions, offsets_of
 from zhiyin.data.catalog import Catalog
@@ -18,6 +19,8 @@ from zhiyin.models.features.source import FeatureSpec
 from zhiyin.models.roles import State
 
 NAMES = ("friends.n", "friends.took", "friends.share")
+PERSON = "user:"
+"""How the manifest's relations write an end that is a person."""
 
 
 class SocialSpec(FeatureSpec):
@@ -42,12 +45,20 @@ class SocialSpec(FeatureSpec):
 
 
 def friends_of(data: Dataset) -> tuple[Int64, Int64]:
-    """Pairs of people in the relations: head, tail."""
+    """Pairs of people in the relations, each once: head, tail. A bare id is a person only where no item has it."""
     if not data.relations.width:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    head, tail = (data.users.ix_of(data.relations[name].cast(str).to_list()).astype(np.int64) for name in ("head", "tail"))
+    head, tail = (_people(data, data.relations[name].cast(str)) for name in ("head", "tail"))
     both = (head >= 0) & (tail >= 0)
-    return head[both], tail[both]
+    pairs = np.unique(head[both] * data.n_users + tail[both])
+    return pairs // max(data.n_users, 1), pairs % max(data.n_users, 1)
+
+
+def _people(data: Dataset, ends: pl.Series) -> Int64:
+    """The person each end is, -1 = none: (n_relations,)."""
+    person = data.users.ix_of(ends.str.strip_prefix(PERSON).to_list()).astype(np.int64)
+    item = data.catalog.items.ix_of(ends.to_list())
+    return np.where(ends.str.starts_with(PERSON).fill_null(False).to_numpy() | (item < 0), person, -1)
 
 
 @dataclass(frozen=True)

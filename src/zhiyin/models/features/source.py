@@ -36,10 +36,18 @@ class FittedSource(Protocol):
 
 
 class FeatureSpec(Spec):
-    """Base of every feature source's configuration. ``family`` is the one it is reported under."""
+    """Base of every feature source's configuration. ``family`` is the one it is reported under.
+
+    ``as_of`` False: on data with time it answers as of the end of what it was fitted on, not of ``now_us``.
+    """
 
     kind: ClassVar[str] = ""
     family: ClassVar[str] = "behaviour"  # behaviour, interest, context, social
+    as_of: ClassVar[bool] = True
+
+    def family_of(self, column: str) -> str:
+        """The family of one of its columns; a source of several says which."""
+        return self.family
 
     def described(self) -> dict[str, Any]:
         return {"kind": self.kind, **self.model_dump(mode="json")}
