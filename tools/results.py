@@ -25,7 +25,7 @@ LINES = [  # file, words, metrics, prefix of the case, best published
     ("cold_items", "Amazon Industrial, untimed, new items only", ("cold recall@20",), "amazon18_industrial ", ""),
     ("cold_items", "Amazon Office, untimed, new items only", ("cold recall@20",), "amazon18_office ", ""),
 ]
-NOT_CLOSED = ("popular", "sequence", "zhiyin")
+NOT_CLOSED = ("popular", "sequence", "zhiyin", "two-stage", "two-stage vs zhiyin")
 
 
 def figures(found: dict[str, float] | None, metrics: tuple[str, ...]) -> str:
@@ -46,25 +46,57 @@ def line(folder: Path, name: str, words: str, metrics: tuple[str, ...], prefix: 
     best = max(closed, key=lambda case: closed[case][metrics[0]])
     command = "`python bench/cold_items.py`" if name == "cold_items" else NEXT.format(name.removeprefix("next_item-"))
     cells = [words, " / ".join(metrics), figures(cases["popular"], metrics), f"{figures(closed[best], metrics)} ({best})"]
-    cells += [figures(cases.get("sequence"), metrics), f"**{figures(cases['zhiyin'], metrics)}**", published, command]
+    ours = {name: figures(cases.get(name), metrics) for name in ("sequence", "zhiyin", "two-stage")}
+    top = max(ours, key=lambda name: cases[name][metrics[0]] if name in cases else -1.0)
+    cells += [*(f"**{text}**" if name == top else text for name, text in ours.items()), published, command]
     return f"| {' | '.join(cells)} |"
+
+
+RANKED = [  # file, words, case, metric, baseline case and its words, best published or measured before
+    ("next_place", "Foursquare NYC, last check-in, training history, time known", "training history, time known", "acc@1",
+     "training history, time known, formula", ".4070 (3B language model)"),
+    ("next_place", "Foursquare NYC, rolling history, time known", "rolling, time known", "acc@1", "rolling, time known, formula", ".441"),
+    ("next_place", "Foursquare NYC, rolling history, time unknown", "rolling, time unknown", "acc@1",
+     "rolling, time unknown, formula", ".324"),
+    ("context", "Frappe, published test rows", "frappe", "auc", "frappe without context", ".9861"),
+    ("context", "Frappe, (user, app) pairs never seen", "frappe unseen pairs", "auc", "frappe without context unseen pairs", ".9515"),
+]  # fmt: skip
+
+
+def ranked(folder: Path, name: str, words: str, case: str, metric: str, baseline: str, before: str) -> str | None:
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    found = {(row["case"], row["metric"]): row for row in json.loads(path.read_text(encoding="utf-8"))}
+    own, other = found[case, metric], found[baseline, metric]
+    said = f"**{own['value']:.4f}** [{own['low']:.4f}, {own['high']:.4f}]".replace("0.", ".")
+    usual = f"{other['value']:.4f} ({baseline.removeprefix(case).strip(', ') or baseline})".replace("0.", ".", 1)
+    return f"| {words} | {metric} | {usual} | {said} | {before} | `python bench/{name}.py` |"
 
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bench" / "results"
     lines = [line(folder, name, words, metrics, prefix, published) for name, words, metrics, prefix, published in LINES]
     table = "\n".join(text for text in lines if text)
+    second = "\n".join(text for row in RANKED if (text := ranked(folder, *row)))
     for readme in ("README.md", "README.zh-CN.md"):
         path = ROOT / readme
         text = path.read_text(encoding="utf-8")
         new = re.sub(
-            r"(\|---\|---\|---\|---\|---\|---\|---\|---\|\n).*?(<!-- RESULTS END -->)",
+            r"(\|---\|---\|---\|---\|---\|---\|---\|---\|---\|\n).*?(<!-- RESULTS END -->)",
             lambda m: m[1] + table + "\n" + m[2],
             text,
             flags=re.S,
         )
+        new = re.sub(
+            r"^(\|---\|---\|---\|---\|---\|---\|\n).*?(<!-- RANKED END -->)",
+            lambda m: m[1] + second + "\n" + m[2],
+            new,
+            flags=re.S | re.M,
+        )
         path.write_text(new, encoding="utf-8")
     print(table)
+    print(second)
 
 
 if __name__ == "__main__":
