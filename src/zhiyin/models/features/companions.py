@@ -20,6 +20,7 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.features.source import FeatureSpec
+from zhiyin.models.retrieve.profile import liked
 from zhiyin.models.roles import State
 
 NAMES = ("with.sum", "with.mean", "with.best", "with.second", "with.lift")
@@ -61,9 +62,10 @@ class Companions:
     def features(self, requests: Requests, slates: Slates) -> Float32:
         out = np.full((len(slates.item_ix), len(NAMES)), np.nan, np.float32)
         known = len(self.counts)
-        for request in np.flatnonzero((slates.lengths > 0) & (requests.history.lengths > 0)):
+        history = liked(requests.history)  # only what was counted can be taken out again
+        for request in np.flatnonzero((slates.lengths > 0) & (history.lengths > 0)):
             mine = slice(int(slates.offsets[request]), int(slates.offsets[request + 1]))
-            past = requests.history.item_ix[requests.history.offsets[request] : requests.history.offsets[request + 1]]
+            past = history.item_ix[history.offsets[request] : history.offsets[request + 1]]
             past = np.unique(past[past < known])
             inside = np.flatnonzero(slates.item_ix[mine] < known)
             if len(past) and len(inside):
