@@ -178,16 +178,21 @@ def _tenths(places: Float64) -> Int64:
 
 def _shifted(training: Slates, serving: Slates, names: Sequence[str], psi_from: float) -> list[Leak]:
     found, limits, gaps = {}, {}, {}
-    n = 1 / max(int((training.lengths > 0).sum()), 1) + 1 / max(int((serving.lengths > 0).sum()), 1)
+    n = 1 / _independent(training) + 1 / _independent(serving)
     for name in names:
         one, other = _places(training, name), _places(serving, name)
         found[name], bins = _index(_tenths(one), _tenths(other))
-        # What two samples of so many requests show by chance: rows of one request say much the same.
+        # What two samples of so many show by chance.
         limits[name] = 3 * (bins - 1) * n
         gaps[name] = (float(np.isnan(one).mean()), float(np.isnan(other).mean()))
     usual = 5 * float(np.median(list(found.values()))) if len(found) > 4 else 0.0
     guilty = [name for name in sorted(found, key=lambda name: -found[name]) if found[name] > max(psi_from, limits[name], usual)]
     return [Leak(name, "shift", found[name], _shift_sentence(name, found[name], *gaps[name])) for name in guilty]
+
+
+def _independent(slates: Slates) -> int:
+    """How many rows can differ by chance: rows of one request say much the same, and so do those of one item."""
+    return max(min(int((slates.lengths > 0).sum()), len(np.unique(slates.item_ix))), 1)
 
 
 def _shift_sentence(name: str, value: float, before: float, after: float) -> str:
