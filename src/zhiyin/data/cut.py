@@ -9,6 +9,7 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Bool, Int64, Ragged, offsets_of
 from zhiyin.base.errors import ConfigError, DataError
 from zhiyin.base.units import US_PER_DAY
+from zhiyin.data.context import as_array
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import Repeat
@@ -99,7 +100,7 @@ def holdout_of(past: Dataset, future: Dataset, people: AnyArray, policy: Repeat,
 
 def _context_at(data: Dataset, rows: AnyArray) -> dict[str, AnyArray]:
     table = data.events.context
-    return {name: table[name].gather(rows).to_numpy() for name in table.columns}
+    return {name: as_array(table[name].gather(rows)) for name in table.columns}
 
 
 def _distinct(lists: Ragged, n_items: int) -> Ragged:

@@ -11,6 +11,7 @@ import polars as pl
 
 from zhiyin.base.arrays import AnyArray, Int64
 from zhiyin.base.errors import MissingDataError, UnknownNameError, nearest
+from zhiyin.data.context import as_column
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.truth import Holdout
 
@@ -75,7 +76,7 @@ def _by_context(holdout: Holdout, train: Dataset, column: str) -> Slice:
     context = holdout.requests.context
     if column not in context:
         raise MissingDataError(f"the requests have no context column '{column}'", nearest(column, context))
-    return _grouped(f"context.{column}", pl.Series(values=context[column]))
+    return _grouped(f"context.{column}", as_column(context[column]))
 
 
 def _by_user(holdout: Holdout, train: Dataset, column: str) -> Slice:

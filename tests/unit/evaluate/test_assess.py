@@ -21,6 +21,7 @@ from zhiyin.data.schema import Manifest, Repeat
 from zhiyin.data.split import default_split
 from zhiyin.data.truth import ndcg_at
 from zhiyin.data.vocab import Vocabulary
+from zhiyin.evaluate.assess.context import ContextGain, context_gains
 from zhiyin.evaluate.assess.cost import STEPS, cost_of
 from zhiyin.evaluate.assess.measure import METRIC, NEW, OURS, Assessment, Gain, assess, verdict_of
 from zhiyin.evaluate.assess.quick import only_new, quick_models, quick_parts
@@ -234,3 +235,24 @@ def test_nobody_to_ask_and_no_threshold(taste: Dataset) -> None:
         assess(taste, split=empty)
     with pytest.raises(ConfigError, match=r"-1 is no threshold for a gain \(E300\)"):
         assess(taste, worth=-1)
+
+
+def test_context_and_people_with_gaps_are_read_like_those_without() -> None:
+    data = world(1, context=True)
+    n = len(data.events)
+    rainy = data.events.context["weather"].is_in(["w0", "w1"])
+    gap = pl.Series(np.arange(n) % 50 == 0)
+    said = pl.DataFrame({"weather": data.events.context["weather"].set(gap, None), "rainy": rainy.set(gap, None)})
+    numbered = data.events.context["weather"].str.slice(1).cast(pl.Int64).set(gap, None)
+    people = pl.DataFrame({"town": [None if u % 3 == 0 else f"t{u % 3}" for u in range(data.n_users)]})
+    events = replace(data.events, context=said.with_columns(number=numbered))
+    data = replace(data, events=events, users_table=people)
+    gains = {g.column: g for g in gains_of(data)}
+    assert {"weather", "rainy", "number", "person: town"} <= set(gains)
+    assert gains["weather"].strength > 0
+    np.testing.assert_array_equal(gains["number"].values, gains["weather"].values)
+
+
+def gains_of(data: Dataset) -> list[ContextGain]:
+    quick = quick_models(default_split(data), Run())
+    return list(context_gains(quick.blend, quick.split, Run()))

@@ -15,6 +15,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from zhiyin.base.arrays import AnyArray, Float64, Int64
+from zhiyin.data.context import as_words
 from zhiyin.data.cut import Split
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -58,16 +59,16 @@ def context_gains(model: Retriever, split: Split, run: Run) -> Iterator[ContextG
         yield ContextGain(name, strength, _reranked(found[1], lifts[1], strength, split.test))
 
 
-def _columns(data: Dataset) -> Iterator[tuple[str, AnyArray]]:
+def _columns(data: Dataset) -> Iterator[tuple[str, AnyArray | pl.Series]]:
     """The value of every column at every event: (n_events,)."""
     events = data.events
     yield from _clock(events.time_us, data)
     for name in events.context.columns:
-        yield name, events.context[name].to_numpy()
+        yield name, events.context[name]
     yield from _of_people(data, events.user_ix)
 
 
-def _request_columns(requests: Requests, data: Dataset) -> Iterator[tuple[str, AnyArray]]:
+def _request_columns(requests: Requests, data: Dataset) -> Iterator[tuple[str, AnyArray | pl.Series]]:
     yield from _clock(requests.now_us, data)
     yield from requests.context.items()
     yield from _of_people(data, requests.user_ix)
@@ -79,25 +80,24 @@ def _clock(time_us: Int64, data: Dataset) -> Iterator[tuple[str, AnyArray]]:
         yield "day of the week", day_of_week(time_us, data.manifest.time_zone)
 
 
-def _of_people(data: Dataset, user_ix: AnyArray) -> Iterator[tuple[str, AnyArray]]:
+def _of_people(data: Dataset, user_ix: AnyArray) -> Iterator[tuple[str, pl.Series]]:
     table = data.users_table
     for name in table.columns:
         column = table[name]
         if isinstance(column.dtype, pl.List) or column.n_unique() > min(MOST_VALUES, len(column) - 1):
             continue  # a list, or as good as a name
         known = column.gather(pl.Series(np.where(user_ix >= 0, user_ix, 0)))
-        yield f"person: {name}", known.cast(pl.String).set(pl.Series(user_ix < 0), None).to_numpy()
+        yield f"person: {name}", known.cast(pl.String).set(pl.Series(user_ix < 0), None)
 
 
-def _codes(values: AnyArray) -> Mapping[str, int]:
-    kinds = pl.Series(values=values, strict=False).cast(pl.String).drop_nulls().unique().sort()
+def _codes(values: AnyArray | pl.Series) -> Mapping[str, int]:
+    kinds = as_words(values).drop_nulls().unique().sort()
     return {value: i for i, value in enumerate(kinds.to_list())}
 
 
-def _coded(values: AnyArray, codes: Mapping[str, int]) -> Int64:
+def _coded(values: AnyArray | pl.Series, codes: Mapping[str, int]) -> Int64:
     """Row of ``codes`` for every value, -1 for what is missing or new: (n,)."""
-    text = pl.Series(values=values, strict=False).cast(pl.String)
-    return text.replace_strict(codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+    return as_words(values).replace_strict(codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
 
 
 def _counts(code: Int64, data: Dataset, n: int) -> sp.csr_matrix:

@@ -20,6 +20,7 @@ import polars as pl
 from zhiyin.base.arrays import AnyArray, Int64
 from zhiyin.base.errors import ConfigError, nearest
 from zhiyin.data.catalog import Catalog
+from zhiyin.data.context import as_words
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
@@ -80,10 +81,9 @@ class Dims:
             self._codes[column] = self._encoded(column, self.catalog.table[column])
         return self._codes[column]
 
-    def _encoded(self, name: str, values: pl.Series | Sequence[object]) -> Int64:
-        series = values if isinstance(values, pl.Series) else pl.Series(values, strict=False)
+    def _encoded(self, name: str, values: pl.Series) -> Int64:
         known = pl.DataFrame({"value": pl.Series(self.values[name], dtype=pl.String), "code": np.arange(len(self.values[name]))})
-        found = pl.DataFrame({"value": series.cast(pl.String)}).join(known, on="value", how="left", maintain_order="left")
+        found = pl.DataFrame({"value": values.cast(pl.String)}).join(known, on="value", how="left", maintain_order="left")
         return found["code"].fill_null(-1).to_numpy().astype(np.int64)
 
     def of_events(self, name: str, data: Dataset) -> Int64:
@@ -124,7 +124,7 @@ class Dims:
             return np.full(n, -1, np.int64) if requests.place_ix is None else requests.place_ix.astype(np.int64)
         if name.startswith("context."):
             given = requests.context.get(name.removeprefix("context."))
-            return np.full(n, -1, np.int64) if given is None else self._encoded(name, _words(given))
+            return np.full(n, -1, np.int64) if given is None else self._encoded(name, as_words(given))
         if name in CLOCK:
             return _clock(name, requests.now_us, self.zone)
         if name in BEFORE:
@@ -136,11 +136,6 @@ class Dims:
 
     def _unknown(self, name: str) -> ConfigError:
         return ConfigError(f"nothing can be counted by '{name}'", nearest(name, self.names))
-
-
-def _words(values: AnyArray) -> pl.Series:
-    """Whatever a request brought, as text: None and NaN are missing."""
-    return pl.Series([None if v is None or v != v else str(v) for v in np.asarray(values).tolist()], dtype=pl.String)
 
 
 def _countable(values: pl.Series, most: int) -> bool:
