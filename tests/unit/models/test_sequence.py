@@ -93,6 +93,18 @@ def test_each_event_is_a_target_at_most_once_and_short_histories_are_whole(lengt
     assert seen == int((spans[:, 1] - spans[:, 0]).sum())
 
 
+def test_a_window_inside_one_large_basket_is_no_batch() -> None:
+    """Three orders of fifty lines among short histories: a batch without targets has no mean, and made every weight NaN."""
+    lengths = [4] * 20 + [150]
+    instants = np.concatenate([np.tile(np.arange(4), 20), np.repeat(np.arange(3), 50)])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    instants += np.repeat(np.arange(len(lengths)) * 10, lengths)
+    windows = Windows(np.arange(starts[-1], dtype=np.int32) % 60, instants, starts, 10)
+    for seed in range(5):
+        batches = windows.batches(4, np.random.default_rng(seed))
+        assert all(len(Asked.of(batch[..., 0], batch[..., 1]).item) for batch in batches)
+
+
 def test_fused_softmax_equals_the_plain_one() -> None:
     torch.manual_seed(0)
     h, w = torch.randn(50, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True)

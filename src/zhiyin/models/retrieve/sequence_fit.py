@@ -109,7 +109,8 @@ class Windows:
         return some[self.instants[self.offsets[some]] < self.instants[self.offsets[some + 1] - 1]]
 
     def spans(self, rng: np.random.Generator) -> AnyArray:
-        """(n_windows, 2) start and end; neighbours share one event, so each event is a target once."""
+        """(n_windows, 2) start and end, two instants or more in each; neighbours share one event, so each event is a target
+        once (of a basket that is cut, only the part in the window of the basket before)."""
         width = self.max_len + 1
         start, end = self.offsets[self.users], self.offsets[self.users + 1]
         late = np.where(rng.random(len(start)) < 0.5, 0, rng.integers(0, max(self.max_len // 2, 1), len(start)))
@@ -120,7 +121,9 @@ class Windows:
             found.append(np.stack([begin, end], axis=1))
             more = begin > start
             start, end = start[more], begin[more] + 1
-        return np.concatenate(found)
+        spans = np.concatenate(found)
+        # A window inside one large basket asks nothing, and a batch of such windows has no mean loss.
+        return spans[self.instants[spans[:, 0]] < self.instants[spans[:, 1] - 1]]
 
     def batches(self, size: int, rng: np.random.Generator) -> List[Tensor]:
         """Windows of similar length together, padded with -1 at the end, in random order.
