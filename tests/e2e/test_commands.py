@@ -99,7 +99,18 @@ def test_similar(ask: Ask, model: Path) -> None:
 def test_models(ask: Ask) -> None:
     assert {"popular", "ease", "sequence", "zhiyin"} <= {m["name"] for m in json.loads(ask("models", "--json").stdout)["models"]}
     assert "l2 = 200.0" in ask("models", "ease").stdout
-    assert "Settings of one" in ask("models").stdout
+    listed = ask("models").stdout
+    assert "Settings of one" in listed and "Rankers of 'two-stage':\n" in listed and "\nhistory " in listed
+
+
+def test_rankers_and_feature_sources_are_shown_too(ask: Ask) -> None:
+    """Those that are tables of ``two-stage``; a ranker around another has no default for it."""
+    assert 'kind = "trees"' in ask("models", "trees").stdout and "n_trees = 400" in ask("models", "trees").stdout
+    assert "hour_widths = [" in ask("models", "history").stdout
+    assert "# ranker must be given" in ask("models", "calibrated").stdout
+    told = json.loads(ask("models", "--json").stdout)
+    assert "linear" in {r["name"] for r in told["rankers"]} and "counts" in {s["name"] for s in told["sources"]}
+    assert "Did you mean 'trees'?" in ask("models", "tres").stderr
 
 
 def test_every_models_page_is_a_spec_file(ask: Ask, tmp_path: Path) -> None:

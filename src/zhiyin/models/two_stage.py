@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from zhiyin.base.arrays import AnyArray, Float32
-from zhiyin.base.errors import FitError
+from zhiyin.base.errors import ConfigError, FitError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
@@ -61,11 +61,22 @@ class TwoStageSpec(ModelSpec):
     folds: Annotated[int, Field(ge=2, le=10)] = 3
 
     def fit(self, data: Dataset, run: Run) -> TwoStage:
+        retriever = self._retriever()
         cut = default_split(data) if run.holdout is None else None
         past, holdout = (data, run.holdout) if cut is None else (cut.before_test, cut.test)
         folder = run.folder / "first" if run.folder else None
-        first = spec_of(self.first, "two-stage.first").fit(past, replace(run, holdout=holdout, folder=folder))
+        first = retriever.fit(past, replace(run, holdout=holdout, folder=folder))
         return self.of_first(past, first, replace(run, holdout=holdout))
+
+    def _retriever(self) -> ModelSpec:
+        """The spec of the first stage; mistakes in any table are said now, not after an hour of its training."""
+        first = spec_of(self.first, "two-stage.first")
+        if isinstance(first, TwoStageSpec):
+            raise ConfigError("two stages cannot be the first of two stages", "Name a retriever, such as 'zhiyin' or 'transitions'.")
+        for i, table in enumerate(self.sources):
+            source_of(table, f"two-stage.sources[{i}]")
+        ranker_of(self.ranker, "two-stage.ranker")
+        return first
 
     def of_first(self, data: Dataset, first: Model, run: Run) -> TwoStage:
         """The second stage over a retriever that is fitted on ``data`` already."""

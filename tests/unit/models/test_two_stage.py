@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zhiyin.base.arrays import Ragged
-from zhiyin.base.errors import FitError, UnknownNameError
+from zhiyin.base.errors import ConfigError, FitError, UnknownNameError
 from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
@@ -95,3 +95,19 @@ def test_refusals() -> None:
     with pytest.raises(UnknownNameError, match="counts"):
         TwoStageSpec(first=FIRST, sources=({"kind": "cuonts"},)).fit(split.train, Run(threads=1, holdout=split.validation))
     assert spec_of("two-stage") == TwoStageSpec()
+
+
+def test_mistakes_are_said_before_the_first_stage_is_fitted() -> None:
+    """An hour of training must not end in a misspelt name."""
+    data = by_the_clock(10, 20)
+    told: list[object] = []
+    for wrong, error, words in (
+        ({"ranker": {"kind": "tres"}}, UnknownNameError, "Did you mean 'trees'"),
+        ({"ranker": {"kind": "trees", "leaves": "many"}}, ConfigError, "'leaves' in two-stage.ranker"),
+        ({"sources": ({"kind": "counts"}, {"kind": "histroy"})}, UnknownNameError, "Did you mean 'history'"),
+        ({"sources": ({"kind": "counts", "half": 3},)}, ConfigError, r"unknown key 'half' in two-stage.sources\[0\]"),
+        ({"first": {"kind": "two-stage"}}, ConfigError, "two stages cannot be the first of two stages"),
+    ):
+        with pytest.raises(error, match=words):
+            TwoStageSpec.parse({"first": FIRST, **wrong}).fit(data, Run(report=told.append))
+    assert not told
