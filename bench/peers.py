@@ -61,7 +61,7 @@ from zhiyin.models.retrieve.sequence import SequenceSpec
 ENVIRONMENT = Path(__file__).resolve().parents[1] / ".cache" / "rectools"
 PINNED = "rectools[torch]==0.19.0"
 SETTINGS = {"dim": 64, "layers": 2, "heads": 2, "max_len": 200, "dropout": 0.2}
-OURS = SequenceSpec(**SETTINGS, hidden_ratio=1, text="off", loss="full", learning_rate=2e-3, epochs=6, validate_every=1)  # type: ignore[arg-type]
+OURS = SequenceSpec(**SETTINGS, hidden_ratio=1, text="off", loss="full", learning_rate=2e-3, epochs=6, validate_every=1, memory=None)  # type: ignore[arg-type]
 THEIRS = {**SETTINGS, "seed": 0, "learning_rate": 1e-3, "batch_size": 32, "warm_up": 3}
 WANTED, CREDITED_EPOCHS, VALIDATION_USERS = 0.12, 4, 3_000
 

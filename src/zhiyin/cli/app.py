@@ -13,6 +13,7 @@ from zhiyin.cli.check import check
 from zhiyin.cli.compare import compare
 from zhiyin.cli.data import app as data
 from zhiyin.cli.demo import demo
+from zhiyin.cli.features import features
 from zhiyin.cli.init import init
 from zhiyin.cli.models import models
 from zhiyin.cli.page import page
@@ -50,7 +51,7 @@ def root(
     """
 
 
-for command in (demo, start, init, check, assess, train, compare, recommend, page, placements, similar, models):
+for command in (demo, start, init, check, assess, train, compare, recommend, page, placements, similar, features, models):
     app.command(command.__name__)(command)
 app.add_typer(data, name="data")
 

@@ -62,11 +62,15 @@ def repeat_of(said: str | None) -> Repeat | None:
     return Repeat(policy="after", days=days)
 
 
+_LONGEST = 12
+"""Digits of seconds since 1970; more are milliseconds, or no time at all."""
+
+
 def time_of(said: str | None) -> int | None:
     """An instant as microseconds: ISO 8601 (UTC where no zone is given), or a whole number of seconds since 1970."""
     if said is None:
         return None
-    if said.lstrip("-").isdecimal():
+    if said.removeprefix("-").isdecimal() and len(said) <= _LONGEST:
         return int(said) * 1_000_000
     try:
         instant = datetime.fromisoformat(said)

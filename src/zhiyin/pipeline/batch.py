@@ -64,7 +64,7 @@ class Batch:
         if self.part_users < 1:
             raise ConfigError(f"part_users = {self.part_users} makes no part", "Say 1 or more.")
         folder = parts_folder(target)
-        self._open(folder)
+        self._open(folder, self.question())
         for number in range(self.n_parts):
             path = folder / f"part-{number:05d}.parquet"
             if not _whole(path):
@@ -77,9 +77,14 @@ class Batch:
         return n_rows
 
     def question(self) -> dict[str, Any]:
-        """What decides the lists, JSON-able: equal questions may go on with each other's parts."""
+        """What decides the lists, JSON-able: equal questions may go on with each other's parts.
+
+        Raises ``UnknownNameError`` for a placement nobody defined, ``ConfigError`` for one that answers words.
+        """
         shelves, at = self.recommender.shelves, self.recommender.asker.at(self.now)
         standing = shelves.find(self.placement) if self.placement != "home" or shelves.has("home") else None
+        if standing is not None and standing.about == "words":
+            raise ConfigError(f"placement '{standing.name}' answers words, and lists for everybody have none", "Name another placement.")
         return {
             "format": FORMAT,
             "model": fingerprint(self.recommender),
@@ -90,9 +95,9 @@ class Batch:
             "part_users": self.part_users,
         }
 
-    def _open(self, folder: Path) -> None:
+    def _open(self, folder: Path, question: dict[str, Any]) -> None:
         """Begin the folder of parts, or make sure that it belongs to this question."""
-        question, manifest = self.question(), folder / MANIFEST
+        manifest = folder / MANIFEST
         if not manifest.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             _renamed(manifest, json.dumps(question, indent=1).encode())
@@ -104,7 +109,7 @@ class Batch:
         other = [key for key, value in question.items() if not isinstance(begun, dict) or begun.get(key) != value]
         if other:
             raise ConfigError(
-                f"'{folder}' holds the parts of another job: its {' and '.join(other)} differ",
+                f"'{folder}' holds the parts of another job: its {' and '.join(other)} differ{'s' if len(other) == 1 else ''}",
                 "Delete the folder to begin anew, or ask as before.",
             )
 

@@ -155,5 +155,7 @@ def placements_toml(placements: Iterable[Placement]) -> str:
     for placement in placements:
         values = placement.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         values = {"retrievers": placement.retrievers, **values}
+        if placement.repeat is not None:  # never = {} by its defaults, which says nothing to people
+            values["repeat"] = placement.repeat.model_dump(mode="json", exclude_none=True)
         lines += [f"[{toml_key(placement.name)}]", *(f"{k} = {toml_value(v)}" for k, v in values.items() if k != "name"), ""]
     return "\n".join(lines).rstrip()

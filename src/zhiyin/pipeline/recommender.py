@@ -106,7 +106,12 @@ class Recommender:
         asking = self.asker.asking(user, history, text, items, now, place, notes)
         gone = self.asker.found(exclude, "excluded", notes)
         if placement != "home" or (self.shelves.has("home") and text is None):
-            return self._shelf(self.shelves.find(placement), asking, n, gone, repeat, language, notes)[0]
+            standing = self.shelves.find(placement)
+            if items is not None and standing.about not in ("last", "items"):
+                raise ConfigError(
+                    f"items were given, and placement '{placement}' is about the {standing.about}", 'Say placement = "product" or "cart".'
+                )
+            return self._shelf(standing, asking, n, gone, repeat, language, notes)[0]
         if items is not None:
             raise ConfigError("items were given, and no placement is about them", 'Say placement = "product" or "cart".')
         request = self.asker.excluding(asking.request, gone, n or 10, repeat, placement)
@@ -142,6 +147,8 @@ class Recommender:
         notes: list[str] = []
         asking = self.asker.asking(user, history, text, items, now, place, notes)
         shown, used, shelves = self.asker.found(exclude, "excluded", notes), list[int](), list[Answer]()
+        if placements is not None and not names:
+            raise ConfigError("a page needs placements, and none are named", "Name some, or leave them out for those of a home page.")
         if not names:
             raise UnknownNameError("a page needs placements, and this model has none", "Give it some: zhiyin placements MODEL --fit")
         for standing in [self.shelves.find(name) for name in names]:

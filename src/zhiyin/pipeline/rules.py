@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,7 @@ class ItemFacts:
 
     data: Dataset
     n_known: int
+    _categories: dict[str, tuple[Int32, list[str]]] = field(default_factory=dict, compare=False)
 
     def category_column(self, asked: str | None) -> str:
         """The column rules on categories read; raises ``ConfigError`` where there is none."""
@@ -42,7 +43,13 @@ class ItemFacts:
 
     def categories(self, asked: str | None) -> tuple[Int32, list[str]]:
         """Number of each item's category, -1 = none, and their names: (n_items,)."""
-        values = self.data.catalog.table[self.category_column(asked)].cast(pl.String)
+        column = self.category_column(asked)
+        if column not in self._categories:
+            self._categories[column] = self._numbered(self.data.catalog.table[column].cast(pl.String))
+        return self._categories[column]
+
+    @staticmethod
+    def _numbered(values: pl.Series) -> tuple[Int32, list[str]]:
         names = values.drop_nulls().unique().sort()
         codes = values.replace_strict(names, np.arange(len(names), dtype=np.int32), default=-1, return_dtype=pl.Int32)
         return codes.to_numpy().astype(np.int32), names.to_list()

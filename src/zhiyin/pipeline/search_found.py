@@ -92,8 +92,8 @@ class Found:
             f"by ndcg@10 on {self.n_validation:,} validation requests; the test was not looked at"
         ]
         for part in self.parts:
-            said = ", ".join(f"{k} = {toml_value(_rounded(v))}" for k, v in part.settings.items() if v is not None) or "as it was"
-            lines.append(f"  {part.name}: {part.default:.4f} by default, {part.best:.4f} with {said}")
+            said = ", ".join(f"{k} = {toml_value(_rounded(v))}" for k, v in part.settings.items() if v is not None)
+            lines.append(f"  {part.name}: {part.default:.4f} by default, " + (f"{part.best:.4f} with {said}" if said else "and nothing better was found"))
         if len(self.parts) > 1:
             lines.append("  Parts are searched one by one; the model weighs them afterwards.")
         return "\n".join(lines)

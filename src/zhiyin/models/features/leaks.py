@@ -31,8 +31,10 @@ from zhiyin.models.roles import RankingExamples
 
 Sign = Literal["shift", "alone", "fades"]
 
-SHIFT = 0.25
+MAJOR = 0.25
 """A population stability index above this is called a major shift (credit scoring's rule of thumb)."""
+SHIFT = 2 * MAJOR
+"""Honest columns shift a little as new items and people come; a gap that only serving has gives 2 and more."""
 TOO_GOOD = 0.95
 """Nothing honest orders lists so well alone, where the lists hold what a first stage found likely."""
 FAR = 0.2
@@ -182,8 +184,8 @@ def _shifted(training: Slates, serving: Slates, names: Sequence[str], psi_from: 
     for name in names:
         one, other = _places(training, name), _places(serving, name)
         found[name], bins = _index(_tenths(one), _tenths(other))
-        # What two samples of so many show by chance.
-        limits[name] = 3 * (bins - 1) * n
+        # Chance alone shows (bins - 1) * n on average; a hundred columns are looked at.
+        limits[name] = 6 * (bins - 1) * n
         gaps[name] = (float(np.isnan(one).mean()), float(np.isnan(other).mean()))
     usual = 5 * float(np.median(list(found.values()))) if len(found) > 4 else 0.0
     guilty = [name for name in sorted(found, key=lambda name: -found[name]) if found[name] > max(psi_from, limits[name], usual)]
@@ -197,7 +199,7 @@ def _independent(slates: Slates) -> int:
 
 def _shift_sentence(name: str, value: float, before: float, after: float) -> str:
     gaps = f"it is missing in {before:.0%} of the training rows and in {after:.0%} when serving; " if abs(before - after) > 0.1 else ""
-    return f"'{name}' is not the same in training and when serving (PSI {value:.2f}): {gaps}compute it from what is known by then."
+    return f"'{name}' is not the same in training and when serving (PSI {value:.2f}): {gaps}is it computed from what is known by then?"
 
 
 def _too_good(now: Mapping[str, Alone]) -> list[Leak]:

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from zhiyin.base.arrays import Float32, Float64
+from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
@@ -31,6 +32,10 @@ class NearbySpec(FeatureSpec):
     reach_km: Annotated[float, Field(gt=0)] = 0.5
 
     def fit(self, data: Dataset) -> Nearby:
+        if not has_coordinates(data):
+            raise ConfigError(
+                "feature source 'nearby' needs the coordinates of items", "Give two of their columns the types latitude and longitude."
+            )
         return Nearby(self, data.catalog, _columns(data))
 
     def restore(self, state: State, data: Dataset) -> Nearby:

@@ -88,9 +88,8 @@ class DueAgain(DenseRetriever):
     def scores(self, requests: Requests) -> Float32:
         history = liked(requests.history)
         row, item, times, newest, span = _pairs(history, self._ages(history, requests), len(self.catalog))
-        rhythm = np.repeat(np.array(self.usual)[:, None], len(self.catalog), axis=1)
-        rhythm[:, : self.rhythm.shape[1]] = self.rhythm
-        propensity, mean, spread = rhythm[:, item]
+        known = item < self.rhythm.shape[1]
+        propensity, mean, spread = np.where(known, self.rhythm[:, np.where(known, item, 0)], np.array(self.usual)[:, None])
         came_back = times - 1
         own = np.log(np.maximum(span / np.maximum(came_back, 1), _LEAST_AGE))
         mean = (self.spec.person_shrink * mean + came_back * own) / (self.spec.person_shrink + came_back)

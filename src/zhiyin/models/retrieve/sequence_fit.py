@@ -123,7 +123,7 @@ class Windows:
             start, end = start[more], begin[more] + 1
         spans = np.concatenate(found)
         # A window inside one large basket asks nothing, and a batch of such windows has no mean loss.
-        return spans[self.instants[spans[:, 0]] < self.instants[spans[:, 1] - 1]]
+        return np.asarray(spans[self.instants[spans[:, 0]] < self.instants[spans[:, 1] - 1]])
 
     def batches(self, size: int, rng: np.random.Generator) -> List[Tensor]:
         """Windows of similar length together, padded with -1 at the end, in random order.
