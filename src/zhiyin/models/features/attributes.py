@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -48,8 +48,8 @@ class Attributes:
     catalog: Catalog
     declared: dict[str, str]
     first_us: Int64  # (n_items at fit,) the first event of each item; the largest number = never
-
     timed: bool
+    _cache: dict[str, Float64] = field(default_factory=dict, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,8 +62,8 @@ class Attributes:
         columns: list[Float64] = [self._values(name)[slates.item_ix] for name in self.declared]
         for name, kind in self.declared.items():
             if kind == "price":
-                log = np.log1p(np.maximum(self._values(name), 0))
-                columns += [_position(log)[slates.item_ix], log[slates.item_ix] - _medians(log, requests)[rows]]
+                log, position = self._prices(name)
+                columns += [position[slates.item_ix], log[slates.item_ix] - _medians(log, requests)[rows]]
         if self.timed:
             first = np.full(len(self.catalog), np.iinfo(np.int64).max)
             first[: len(self.first_us)] = self.first_us
@@ -75,13 +75,22 @@ class Attributes:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def _values(self, name: str) -> Float64:
-        return np.asarray(self.catalog.table[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.float64)
+        if name not in self._cache:
+            self._cache[name] = np.asarray(self.catalog.table[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.float64)
+        return self._cache[name]
+
+    def _prices(self, name: str) -> tuple[Float64, Float64]:
+        """Logarithm and place among all, kept: a large catalogue is not sorted anew for every request: (n_items,) each."""
+        if f"{name} position" not in self._cache:
+            self._cache[f"{name} log"] = log = np.log1p(np.maximum(self._values(name), 0))
+            self._cache[f"{name} position"] = _position(log)
+        return self._cache[f"{name} log"], self._cache[f"{name} position"]
 
     def state(self) -> State:
         return State({"first_us": self.first_us})
 
     def with_catalog(self, catalog: Catalog) -> Self:
-        return replace(self, catalog=catalog)
+        return replace(self, catalog=catalog, _cache={})
 
 
 def _position(values: Float64) -> Float64:
