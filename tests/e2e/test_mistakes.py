@@ -17,6 +17,8 @@ MISTAKES = [
         "nobody to recommend for (E300). Give --user ID, --history ID,ID,..., --text WORDS, or --items with --placement.",
     ),
     ("recommend {model} --user user1 --now yesterday", "--now yesterday is no time (E300). Write it like 2024-05-31"),
+    ("recommend {model} --user user1 --now 1717150000000", "--now 1717150000000 is no time (E300)"),
+    ("recommend {model} --user user1 --now 99999999999999999999", "--now 99999999999999999999 is no time (E300)"),
     ("recommend {model} --user user1 --repeat often", "--repeat often is no repeat policy (E300). Say allow, never, or a number of days"),
     ("recommend {model} --text ' '", "the text to search for is empty (E300). Say what is wanted."),
     ("recommend {shop} --user user1", "'{shop}' is not a model folder: it has no manifest.json (E400)"),

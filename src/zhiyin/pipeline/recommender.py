@@ -107,9 +107,9 @@ class Recommender:
         gone = self.asker.found(exclude, "excluded", notes)
         if placement != "home" or (self.shelves.has("home") and text is None):
             standing = self.shelves.find(placement)
-            if items is not None and standing.about not in ("last", "items"):
+            if items is not None and standing.about == "person":
                 raise ConfigError(
-                    f"items were given, and placement '{placement}' is about the {standing.about}", 'Say placement = "product" or "cart".'
+                    f"items were given, and placement '{placement}' is about the person", 'Say placement = "product" or "cart".'
                 )
             return self._shelf(standing, asking, n, gone, repeat, language, notes)[0]
         if items is not None:

@@ -93,7 +93,10 @@ class Found:
         ]
         for part in self.parts:
             said = ", ".join(f"{k} = {toml_value(_rounded(v))}" for k, v in part.settings.items() if v is not None)
-            lines.append(f"  {part.name}: {part.default:.4f} by default, " + (f"{part.best:.4f} with {said}" if said else "and nothing better was found"))
+            lines.append(
+                f"  {part.name}: {part.default:.4f} by default, "
+                + (f"{part.best:.4f} with {said}" if said else "and nothing better was found")
+            )
         if len(self.parts) > 1:
             lines.append("  Parts are searched one by one; the model weighs them afterwards.")
         return "\n".join(lines)

@@ -103,7 +103,7 @@ def test_another_question_does_not_go_on_with_these_parts(wise: Recommender, tmp
         Batch(wise, "cart", 3, part_users=10).write(out)
     with pytest.raises(ConfigError, match="its model and now_us differ"):
         Batch(asker(seed=1), "home", part_users=10).write(out)
-    with pytest.raises(ConfigError, match="its repeat differ"):
+    with pytest.raises(ConfigError, match="its repeat differs"):
         Batch(wise, "home", part_users=10, repeat=Repeat(policy="allow")).write(out)
     (parts_folder(out) / "manifest.json").write_text("{")
     with pytest.raises(ModelFileError, match=r"manifest\.json' is damaged"):
@@ -120,6 +120,8 @@ def test_jobs_that_make_no_sense(wise: Recommender, tmp_path: Path) -> None:
         Batch(wise, "crat").write(tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="is a folder"):
         Batch(wise).write(tmp_path)
+    with pytest.raises(ConfigError, match="placement 'search' answers words, and lists for everybody have none"):
+        Batch(wise, "search").write(tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="part_users = 0 makes no part"):
         Batch(wise, part_users=0).write(tmp_path / "x.parquet")
     base = small_world()

@@ -221,6 +221,7 @@ def test_toml_there_and_back(tmp_path: Path) -> None:
     file = tmp_path / "p.toml"
     file.write_text(placements_toml(presets(cafe())))
     assert read_placements(file) == presets(cafe())
+    assert 'repeat = { policy = "never" }' in file.read_text()
 
 
 BAD = {
@@ -272,6 +273,10 @@ def test_questions_that_make_no_sense(wise: Recommender) -> None:
         asker(cafe()).page("u0")
     with pytest.raises(ConfigError, match="placement 'search' answers words, and none were given"):
         wise.recommend("u0", placement="search")
+    with pytest.raises(ConfigError, match="items were given, and placement 'home' is about the person"):
+        wise.recommend(items=["tea"])
+    with pytest.raises(ConfigError, match="a page needs placements, and none are named"):
+        wise.page("u0", [])
     with pytest.raises(ConfigError, match="items were given, and no placement is about them"):
         asker(cafe()).recommend(items=["tea"])
     answer = wise.recommend(items=["tea", "coffee"], placement="cart", place="north")

@@ -1,0 +1,14 @@
+"""What a feature source says when the data cannot give what it reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from zhiyin.base.errors import ConfigError
+from zhiyin.models.features.registry import source_of
+from zhiyin.testing.small import small_world
+
+
+def test_distances_need_coordinates() -> None:
+    with pytest.raises(ConfigError, match=r"'nearby' needs the coordinates of items.*types latitude and longitude"):
+        source_of("nearby").fit(small_world())
