@@ -1,6 +1,6 @@
 """Which app is used in which context? Frappe, the published validation and test rows.
 
-    python bench/context.py [--json PATH] [--validation] [--without-context]
+    python bench/context.py [--json PATH] [--validation] [--once]
 
 Training positives are the 67,604 rows of the published training part; negatives are drawn anew by the
 verified rule (same user, same eight contexts, an app the user never used in the whole log). 87% of the test

@@ -1,7 +1,8 @@
 """Two stages as one model: a retriever finds a hundred candidates, a ranker orders them by features.
 
-The ranker learns from validation requests, which neither the retriever nor the counts have seen, so its
-features mean in training what they mean when serving. How far it is trusted beside the retriever's own
+The ranker learns from validation requests, none of whose answers the counts or the fit of the retriever
+have seen, so its features mean in training what they mean when serving. (A retriever that stops early or
+weighs its parts looks at the same requests for that alone.) How far it is trusted beside the retriever's own
 order is decided on requests it was not fitted on: where it does not help it is not used.
 """
 
@@ -200,11 +201,12 @@ class TwoStage:
     manifest: Manifest
 
     def retrieve(self, requests: Requests, k: int) -> Slates:
+        if not self.trust:  # the first order stands, and features would cost most of the time for nothing
+            return self.stage.first.retrieve(requests, k)
         parts = []
         for chunk in requests.chunks(512):
             found = self.stage.of(chunk, max(k, self.spec.n_candidates))
-            score = mixed(found, self.ranker.score(chunk, found), self.trust) if self.trust else found.score
-            parts.append(found.reordered(score).top(k))
+            parts.append(found.reordered(mixed(found, self.ranker.score(chunk, found), self.trust)).top(k))
         return Slates.concatenated(parts)
 
     def state(self) -> State:

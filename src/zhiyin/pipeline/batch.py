@@ -145,7 +145,8 @@ def fingerprint(recommender: Recommender) -> str:
             "specs": {name: model.spec.described() for name, model in models.items()},
             "states": {name: digest_arrays(*(s.arrays[key] for key in sorted(s.arrays))) for name, s in states.items()},
             "meta": {name: digest_json(json.loads(json.dumps(dict(s.meta), default=str))) for name, s in states.items()},
-            "events": digest_arrays(events.user_ix, events.item_ix, events.time_us, events.weight),
+            "events": digest_arrays(events.user_ix, events.item_ix, events.time_us, events.kind_ix, events.weight),
+            "available": None if data.catalog.available is None else digest_arrays(data.catalog.available),
             "size": [data.n_users, data.n_items],
             "ids": [data.users[0], data.users[data.n_users - 1]] if data.n_users else [],
         }

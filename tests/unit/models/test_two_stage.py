@@ -21,6 +21,7 @@ from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.registry import spec_of
 from zhiyin.models.roles import Model
 from zhiyin.models.two_stage import BASE, TwoStageSpec
+from zhiyin.testing.contracts import same_slates
 from zhiyin.testing.small import small_world
 
 FIRST = {"kind": "zhiyin", "parts": [{"kind": "buy-again"}, {"kind": "popular"}]}
@@ -76,6 +77,8 @@ def test_a_ranker_that_only_harms_is_not_believed() -> None:
     assert both.trust < 1
     assert max(both.figures) >= both.figures[0]
     assert ndcg(both, test) >= ndcg(both.stage.first, test) - 0.02
+    unused, asked = replace(both, trust=0.0), test.requests.take(np.arange(50))
+    assert same_slates(unused.retrieve(asked, 7), both.stage.first.retrieve(asked, 7))
 
 
 def test_a_list_is_that_of_the_first_stage_in_another_order() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -113,6 +115,8 @@ def test_another_question_does_not_go_on_with_these_parts(wise: Recommender, tmp
 def test_a_saved_recommender_goes_on_with_the_parts(wise: Recommender, tmp_path: Path) -> None:
     assert fingerprint(Recommender.load(wise.save(tmp_path / "m"))) == fingerprint(wise)
     assert fingerprint(asker(seed=1)) != fingerprint(wise)
+    sold_out = replace(wise.catalog, available=np.arange(len(wise.catalog)) > 0)
+    assert fingerprint(replace(wise, data=wise.data.with_catalog(sold_out))) != fingerprint(wise)
 
 
 def test_jobs_that_make_no_sense(wise: Recommender, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class AsOfCounts:
         return np.maximum(place, 0).astype(np.int64), number.astype(np.int64), known
 
     def arrays(self) -> dict[str, AnyArray]:
-        logs = {f"log.{half_life:g}": values for half_life, values in self.logs.items()}
+        logs = {f"log.{half_life!r}": values for half_life, values in self.logs.items()}
         return {"keys": self.keys, "instants": self.instants, "order": self.order, "starts": self.starts, **logs}
 
     @classmethod
