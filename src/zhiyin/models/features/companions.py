@@ -19,7 +19,7 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
-from zhiyin.models.features.source import FeatureSpec
+from zhiyin.models.features.source import LEFT_OUT, FeatureSpec
 from zhiyin.models.retrieve.profile import liked
 from zhiyin.models.roles import State
 
@@ -62,6 +62,7 @@ class Companions:
     def features(self, requests: Requests, slates: Slates) -> Float32:
         out = np.full((len(slates.item_ix), len(NAMES)), np.nan, np.float32)
         known = len(self.counts)
+        left_out = slates.columns.get(LEFT_OUT)
         history = liked(requests.history)  # only what was counted can be taken out again
         for request in np.flatnonzero((slates.lengths > 0) & (history.lengths > 0)):
             mine = slice(int(slates.offsets[request]), int(slates.offsets[request + 1]))
@@ -69,18 +70,21 @@ class Companions:
             past = np.unique(past[past < known])
             inside = np.flatnonzero(slates.item_ix[mine] < known)
             if len(past) and len(inside):
-                out[mine.start + inside] = self._against(slates.item_ix[mine][inside], past)
+                left = None if left_out is None else left_out[mine][inside]
+                out[mine.start + inside] = self._against(slates.item_ix[mine][inside], past, left)
         return out
 
-    def _against(self, items: AnyArray, past: AnyArray) -> Float32:
+    def _against(self, items: AnyArray, past: AnyArray, left_out: AnyArray | None) -> Float32:
         own = items[:, None] == past  # (n_candidates, n_past)
         has = own.any(axis=1, keepdims=True).astype(np.float32)
+        if left_out is not None:  # neither does a negative hear the choice it stands beside: equal histories for both
+            own |= left_out[:, None] == past
         both = np.asarray(self.together[items][:, past].todense(), np.float32) - has
         there, here = self.counts[items][:, None] - has, np.maximum(self.counts[past] - has, 1)
         alike = both / np.sqrt(np.maximum(there, 1) * here) * both / (both + self.spec.shrink)
         alike = np.where(own | (both <= 0), 0.0, alike)
         ranked = -np.sort(-alike, axis=1)
-        n = np.maximum(len(past) - has[:, 0], 1)
+        n = np.maximum((~own).sum(axis=1), 1)
         expected = (there * here / max(self.n_users, 1) * ~own).sum(axis=1)
         lift = np.log((np.where(own, 0, both).sum(axis=1) + 1) / (expected + 1))
         second = ranked[:, 1] if ranked.shape[1] > 1 else np.zeros(len(items))
