@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64
 from zhiyin.base.spec import Spec
@@ -41,6 +41,13 @@ class Counted(Spec):
     half_lives_days: tuple[Annotated[float, Field(gt=0)], ...] = ()
     others: bool = False
     recency: bool = False
+
+    @model_validator(mode="after")
+    def _part_of_the_whole(self) -> Counted:
+        for name in self.of:
+            if name not in self.by:
+                raise ValueError(f"'of' names '{name}', which is not in by = {list(self.by)}")
+        return self
 
     @property
     def name(self) -> str:

@@ -12,3 +12,8 @@ from zhiyin.testing.small import small_world
 def test_distances_need_coordinates() -> None:
     with pytest.raises(ConfigError, match=r"'nearby' needs the coordinates of items.*types latitude and longitude"):
         source_of("nearby").fit(small_world())
+
+
+def test_a_share_is_of_what_is_counted() -> None:
+    with pytest.raises(ConfigError, match=r"'of' names 'user', which is not in by = \['item', 'hour'\]"):
+        source_of({"kind": "counts", "tables": [{"by": ["item", "hour"], "of": ["user"]}]})
