@@ -2,9 +2,10 @@
 
     python bench/rankers.py [--json PATH] [--only trees,linear] [--validation]
 
-The columns, negatives and rows are those of `context.py`. Neural rankers see the same columns, no embeddings
-of ids; `bilinear`, whose cost grows with the square of the columns, sees the twenty the trees use most, as
-does every kind named "20". Each is calibrated by Platt on half of the validation lists; ECE over ten bins.
+The columns, negatives and rows are those of `context.py`. Neural rankers see the same columns and embed no
+codes; `attention` and `convolution` also see item and history. `bilinear`, whose cost grows with the square of
+the columns, sees the twenty the trees use most, as does every kind named "20". Each is calibrated by Platt on
+half of the validation lists; ECE over ten bins.
 """
 
 from __future__ import annotations
