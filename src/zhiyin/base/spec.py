@@ -10,6 +10,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zhiyin.base.digest import digest_json
 from zhiyin.base.errors import ConfigError, nearest
 
+WORDS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text in quotes",
+    "list_type": "a list [ ]",
+    "tuple_type": "a list [ ]",
+    "dict_type": "a table { }",
+    "model_type": "a table { }",
+    "too_short": "longer",
+    "too_long": "shorter",
+}
+"""What a value of the wrong type should have been, as the writer of a TOML file knows it."""
+
 
 class Spec(BaseModel):
     """Base of every configuration. Unknown keys are refused with the nearest known name."""
@@ -37,6 +55,8 @@ def _first_problem(cls: type[BaseModel], error: ValidationError, where: str) -> 
         return f"unknown key '{path}'{place}", nearest(str(first["loc"][-1]), _known(cls, first["loc"]))
     if first["type"] == "missing":
         return f"key '{path}' is missing{place}", "Add it."
+    if first["type"] in WORDS:
+        return f"'{path}'{place} must be {WORDS[first['type']]}, not {first['input']!r}", ""
     said = first["msg"].removeprefix("Value error, ")
     given = f", not {first['input']!r}" if first["type"] != "value_error" else ""
     return f"'{path}'{place}: {said[0].lower() + said[1:]}{given}", ""

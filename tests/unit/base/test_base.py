@@ -73,7 +73,9 @@ def test_nearest_names_one_or_all() -> None:
         ({"name": "a", "nmae": 1}, r"unknown key 'nmae' in shop.toml \(E300\). Did you mean 'name'\?"),
         ({"name": "a", "inner": {"dept": 1}}, r"unknown key 'inner.dept' in shop.toml .*Did you mean 'depth'\?"),
         ({}, r"key 'name' is missing in shop.toml"),
-        ({"name": "a", "inner": {"depth": "deep"}}, r"'inner.depth' in shop.toml: input should be a valid integer.*'deep'"),
+        ({"name": "a", "inner": 3}, r"'inner' in shop.toml must be a table \{ \}, not 3"),
+        ({"name": ["a"]}, r"'name' in shop.toml must be text in quotes, not \['a'\]"),
+        ({"name": "a", "inner": {"depth": "deep"}}, r"'inner.depth' in shop.toml must be a whole number, not 'deep'"),
     ],
 )
 def test_specs_refuse_with_place_and_remedy(values: dict[str, object], words: str) -> None:
