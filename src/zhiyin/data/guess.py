@@ -185,6 +185,8 @@ def _events_table(frames: Mapping[str, pl.DataFrame]) -> tuple[str, EventRoles, 
         score = who.sure * what.sure + acts + 0.5 * _file_likeness(file, "events") - 0.8 * keyed + 0.03 * math.log10(frame.height)
         scored.append((score - 0.5 * max(_file_likeness(file, r) for r in ("items", "users", "relations")), file, roles))
     if not scored:
+        if frames and not any(frame.height for frame in frames.values()):
+            raise DataError(f"no table has any rows ({', '.join(frames)})", "Give what people did, one row for each time.")
         seen = "; ".join(f"{file}: {', '.join(frame.columns[:8])}" for file, frame in list(frames.items())[:4])
         raise DataError(f"no table has a user (or session) and an item column ({seen})", "Write zhiyin.toml yourself: [events] user, item.")
     scored.sort(key=lambda s: -s[0])

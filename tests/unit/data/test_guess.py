@@ -166,6 +166,9 @@ def test_what_is_no_data_set_is_said(tmp_path) -> None:
     (tmp_path / "books.csv").write_text("book_id,name\n" + "\n".join(f"{i},Title {i}" for i in range(50)))
     with pytest.raises(DataError, match=r"no table has a user \(or session\) and an item column \(books.csv: book_id, name\)"):
         guess(tmp_path)
+    (tmp_path / "books.csv").write_text("user_id,item_id,time\n")
+    with pytest.raises(DataError, match=r"no table has any rows \(books.csv\)"):
+        guess(tmp_path)
     (tmp_path / "books.csv").write_text("1,1193,5,978300760\n1,661,3,978302109\n")
     with pytest.raises(DataError, match=r"books\.csv has no header"):
         guess(tmp_path)
