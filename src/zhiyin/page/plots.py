@@ -129,7 +129,7 @@ def _bar_plot(
     title: str,
     x_label: str,
 ) -> Plot:
-    shown = [shortened(str(label)) for label in labels]
+    shown = [shortened(str(label), 46) for label in labels]
     for values in series.values():
         _same_length(title, "labels", len(shown), "values", len(values))
     thick = 0.8 / max(len(series), 1)
@@ -180,6 +180,8 @@ def lines(
         timed = np.issubdtype(at.dtype, np.datetime64)
         _finish(axes, x_label, y_label, grid="y", numbers="y" if timed else "xy")
         if timed:
+            if len(at) and at.min() == at.max():  # matplotlib would show years around a single moment
+                axes.set_xlim(at[0] - np.timedelta64(1, "D"), at[0] + np.timedelta64(1, "D"))
             _date_ticks(axes)
         _legend(axes, list(columns))
 
