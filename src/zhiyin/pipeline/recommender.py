@@ -143,7 +143,9 @@ class Recommender:
         """
         from zhiyin.pipeline.presets import HOME_PAGE
 
-        names = [name for name in HOME_PAGE if self.shelves.has(name)] if placements is None else list(placements)
+        # Where nothing comes back, what somebody had is no reason to show it first.
+        unfit = {"again"} if self.data.manifest.repeat.policy == "never" else set()
+        names = [name for name in HOME_PAGE if self.shelves.has(name) and name not in unfit] if placements is None else list(placements)
         notes: list[str] = []
         asking = self.asker.asking(user, history, text, items, now, place, notes)
         shown, used, shelves = self.asker.found(exclude, "excluded", notes), list[int](), list[Answer]()

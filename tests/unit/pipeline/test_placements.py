@@ -120,6 +120,12 @@ def test_because_names_its_item_and_its_verb(wise: Recommender, narrow: Recommen
     assert wise.recommend(history=["mug"], placement="because").title == "Because you chose Mug"  # of what kind, nobody said
 
 
+def test_a_home_page_offers_nothing_again_where_nothing_comes_back() -> None:
+    once = asker(cafe("never")).with_placements()
+    assert "again" not in [shelf.placement for shelf in once.page("u2")]
+    assert [shelf.placement for shelf in once.page("u2", ["again"])] == ["again"]  # who asks for it has it
+
+
 def test_a_page_has_no_doubles_and_later_shelves_are_filled_further(narrow: Recommender) -> None:
     alone = narrow.recommend("u2", placement="home", n=8)
     page = narrow.page("u2", ["again", "home"])
