@@ -22,6 +22,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rows import Row, cpu_used_s, show, write
+from zhiyin.base.digest import digest_arrays, digest_json
 from zhiyin.data.cut import Split
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.run import Run
@@ -31,11 +32,13 @@ from zhiyin.data.split import global_time, leave_one_out
 from zhiyin.evaluate.compare import Comparison, compare
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.blend import BlendSpec, weights_by_part
-from zhiyin.models.roles import Model
+from zhiyin.models.roles import Model, ModelSpec, State
 from zhiyin.models.two_stage import TwoStageSpec
 from zhiyin.pipeline.train import readable
+from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "coverage@10")
+KEPT = Path(__file__).resolve().parent.parent / ".cache" / "bench"
 SETTINGS = Path(__file__).with_name("next_item.toml")
 
 
@@ -57,6 +60,24 @@ def cases(name: str, data: Dataset) -> list[Case]:
     return [Case(f"repeat {policy}", global_time(data, test, validation, policy)) for policy in policies]
 
 
+def fitted(spec: ModelSpec, split: Split, run: Run) -> tuple[Model, float]:
+    """The model and the CPU seconds of its fit. A fit that takes minutes is kept under .cache until data or settings change."""
+    e = split.train.events
+    key = digest_json([spec.digest(), run.seed, digest_arrays(e.user_ix, e.item_ix, e.time_us)])
+    kept = KEPT / f"{spec.kind}-{key}"
+    if kept.is_dir():
+        bundle = read_bundle(kept)
+        print(f"  {spec.kind}: kept from {kept}", flush=True)
+        return spec.restore(State(bundle.arrays, bundle.meta["state"]), split.train.catalog), bundle.meta["spent_cpu_s"]
+    before = cpu_used_s()
+    model = spec.fit(split.train, run)
+    spent = cpu_used_s() - before
+    if spent > 60:
+        state = model.state()
+        write_bundle(kept, Bundle({"state": dict(state.meta), "spent_cpu_s": spent}, dict(state.arrays)))
+    return model, spent
+
+
 def fit_all(split: Split, settings: Mapping[str, Any], names: list[str], seed: int) -> tuple[dict[str, Model], dict[str, float]]:
     """Fit every model once; the blend takes parts that are fitted already and pays for them too."""
     models: dict[str, Model] = {}
@@ -69,9 +90,7 @@ def fit_all(split: Split, settings: Mapping[str, Any], names: list[str], seed: i
         if name in ("zhiyin", "two-stage"):
             continue
         table = {"kind": name, **settings.get(name, {})}
-        before = cpu_used_s()
-        models[name] = spec_of(table, f"next_item.toml, {name}").fit(split.train, run)
-        spent[name] = cpu_used_s() - before
+        models[name], spent[name] = fitted(spec_of(table, f"next_item.toml, {name}"), split, run)
         print(f"  {name}: {spent[name]:.1f} CPU s", flush=True)
     if "zhiyin" in names:
         before = cpu_used_s()
