@@ -95,10 +95,10 @@ def fit_all(split: Split, settings: Mapping[str, Any], names: list[str], seed: i
     if "zhiyin" in names:
         before = cpu_used_s()
         spec = BlendSpec.parse({k: v for k, v in blend.items() if k != "parts"})
-        fitted = spec.of_parts(split.train, [models[part] for part in parts], run)
+        blended = spec.of_parts(split.train, [models[part] for part in parts], run)
         spent["zhiyin"] = cpu_used_s() - before + sum(spent[part] for part in parts)
-        print(f"  zhiyin: {weights_by_part(fitted)}\n  {fitted.learned.told()}", flush=True)
-        models["zhiyin"] = fitted
+        print(f"  zhiyin: {weights_by_part(blended)}\n  {blended.learned.told()}", flush=True)
+        models["zhiyin"] = blended
     if "two-stage" in names:
         before = cpu_used_s()
         second = TwoStageSpec.parse(settings.get("two-stage", {})).of_first(split.train, models["zhiyin"], run)

@@ -136,6 +136,10 @@ class Page:
         return self
 
 
+INTERVAL = re.compile(r"(\[[-+]?[\d.]+%?), (?=[-+]?[\d.]+%?\])")
+"""[0.21, 0.27]: a line may end before it, never within."""
+
+
 def _cell(value: object, *, strong: bool) -> _Cell:
     if value is None:
         return _Cell("", "", numeric=False, strong=strong)
@@ -144,7 +148,8 @@ def _cell(value: object, *, strong: bool) -> _Cell:
     if isinstance(value, int | float | np.integer | np.floating):
         missing = value != value
         return _Cell(number(float(value)), "" if missing else repr(float(value)), numeric=True, strong=strong)
-    return _Cell(str(value), str(value), numeric=False, strong=strong)
+    text = str(value)
+    return _Cell(INTERVAL.sub("\\1,\u00a0", text), text, numeric=False, strong=strong)
 
 
 @cache

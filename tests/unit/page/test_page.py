@@ -108,3 +108,9 @@ def test_plots_of_a_page_are_saved_beside_it(tmp_path: Path) -> None:
     assert [path.name for path in saved] == ["01-ndcg@10-by-items.svg", "02-plot.svg"]
     assert all(path.read_text(encoding="utf-8").startswith("<?xml") for path in saved)
     assert all(path.with_suffix(".png").read_bytes().startswith(b"\x89PNG") for path in saved)
+
+
+def test_no_line_ends_within_an_interval_or_a_short_name() -> None:
+    html = Page("t").table(["model", "ndcg@10"], [["buy-again", "0.24 [0.21, 0.27]"], ["ease", "+5% [-1%, +9%] of [a, b]"]]).to_html()
+    assert "0.24 [0.21,\u00a00.27]" in html and "+5% [-1%,\u00a0+9%] of [a, b]" in html
+    assert '<td class="k">buy-again</td>' in html
