@@ -137,7 +137,7 @@ class Page:
 
 
 INTERVAL = re.compile(r"(\[[-+]?[\d.]+%?), (?=[-+]?[\d.]+%?\])")
-"""[0.21, 0.27]: a line may end before it, never within."""
+"""[0.21, 0.27]: a line may end before the bracket, never within it."""
 
 
 def _cell(value: object, *, strong: bool) -> _Cell:

@@ -111,6 +111,6 @@ def test_plots_of_a_page_are_saved_beside_it(tmp_path: Path) -> None:
 
 
 def test_no_line_ends_within_an_interval_or_a_short_name() -> None:
-    html = Page("t").table(["model", "ndcg@10"], [["buy-again", "0.24 [0.21, 0.27]"], ["ease", "+5% [-1%, +9%] of [a, b]"]]).to_html()
+    html = Page("t").table(["model", "ndcg@10"], [["buy-again", "0.24 [0.21, 0.27]"], ["ease", "+5% [-1%, +9%] of [a, b]"]]).html()
     assert "0.24 [0.21,\u00a00.27]" in html and "+5% [-1%,\u00a0+9%] of [a, b]" in html
     assert '<td class="k">buy-again</td>' in html
