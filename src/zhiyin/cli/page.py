@@ -9,6 +9,7 @@ import typer
 from zhiyin.cli.given import time_of
 from zhiyin.cli.outcome import JsonOption, emit, ending, tell
 from zhiyin.cli.recommend import (
+    ContextOption,
     ExcludeOption,
     HistoryOption,
     ItemsOption,
@@ -18,6 +19,7 @@ from zhiyin.cli.recommend import (
     PlaceOption,
     UserOption,
     listed,
+    pairs,
     show_shelf,
 )
 
@@ -34,6 +36,7 @@ def page(
     now: NowOption = None,
     exclude: ExcludeOption = "",
     place: PlaceOption = None,
+    context: ContextOption = None,
     language: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,6 +54,7 @@ def page(
         now=time_of(now),
         exclude=listed(exclude) or (),
         place=place,
+        context=pairs(context),
         language=language,
     )
     if as_json:

@@ -26,6 +26,9 @@ NowOption = Annotated[
 ]
 ExcludeOption = Annotated[str, typer.Option(help="Item ids that must not come, separated by commas.")]
 PlaceOption = Annotated[str | None, typer.Option(help="Where it is asked: a place id of the data.")]
+ContextOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A context column as it is now (device=phone); may be given several times.")
+]
 LanguageOption = Annotated[Literal["en", "zh"] | None, typer.Option(help="Of the titles of shelves. Default: that of the data.")]
 
 
@@ -41,6 +44,7 @@ def recommend(
     exclude: ExcludeOption = "",
     placement: Annotated[str, typer.Option(help="Where the list will stand: home, product, cart ... (zhiyin placements MODEL).")] = "home",
     place: PlaceOption = None,
+    context: ContextOption = None,
     language: LanguageOption = None,
     repeat: RepeatOption = None,
     all_users: Annotated[bool, typer.Option("--all-users", help="Lists for everybody, written to --out.")] = False,
@@ -59,8 +63,8 @@ def recommend(
     if all_users:
         if out is None:
             raise ConfigError("--all-users needs a file to write the lists to", "Say --out lists.parquet.")
-        if any(said is not None for said in (user, history, text, items, place)) or exclude:
-            raise ConfigError("--all-users goes with no single user, history, text, items, place or exclusion", "Leave them out.")
+        if any(said is not None for said in (user, history, text, items, place)) or exclude or context:
+            raise ConfigError("--all-users goes with no single user, history, text, items, place, context or exclusion", "Leave them out.")
         from zhiyin.pipeline.batch import Batch
 
         batch = Batch(Recommender.load(model), placement, n, time_of(now), repeat_of(repeat))
@@ -80,6 +84,7 @@ def recommend(
         exclude=listed(exclude) or (),
         placement=placement,
         place=place,
+        context=pairs(context),
         repeat=repeat_of(repeat),
         language=language,
     )
@@ -107,6 +112,14 @@ def write_all(batch: Batch, out: Path, *, as_json: bool) -> None:
 def listed(said: str | None) -> list[str] | None:
     """Ids between commas; spaces around them do not count."""
     return None if said is None else [part.strip() for part in said.split(",") if part.strip()]
+
+
+def pairs(said: list[str] | None) -> dict[str, str]:
+    """NAME=VALUE options as a table."""
+    for one in said or ():
+        if "=" not in one or one.startswith("="):
+            raise ConfigError(f"--context '{one}' is not NAME=VALUE", "Say --context device=phone, for example.")
+    return dict(one.split("=", 1) for one in said or ())
 
 
 def show(answer: Answer, *, as_json: bool) -> None:

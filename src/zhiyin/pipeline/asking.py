@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from zhiyin.base.arrays import Float32, Int32, Ragged
-from zhiyin.base.errors import ConfigError
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Ragged
+from zhiyin.base.errors import ConfigError, nearest
 from zhiyin.base.units import US_PER_MINUTE
 from zhiyin.data.cut import excluded
 from zhiyin.data.dataset import Dataset
@@ -94,6 +95,7 @@ class Asker:
         items: Sequence[str] | None,
         now: Time | None,
         place: str | None,
+        context: Mapping[str, Any] | None,
         notes: list[str],
     ) -> Asking:
         """What a caller says, found in the data; what cannot be found goes into ``notes``."""
@@ -105,6 +107,7 @@ class Asker:
             if where < 0:
                 notes.append(f"place '{place}' is unknown")
             request = replace(request, place_ix=np.array([where], np.int32))
+        request = replace(request, context=self.context(context or {}, notes))
         asked = (
             f"user {user}" if user is not None and history is None else f"history of {len(past.item_ix)}" if len(past.item_ix) else "anyone"
         )
@@ -116,6 +119,15 @@ class Asker:
             about = self.given(self.found(items, "given", notes), at)
             asked = f"{asked} about {len(about.item_ix)} items"
         return Asking(asked, request, about, kinds_known=history is None and items is None)
+
+    def context(self, said: Mapping[str, Any], notes: list[str]) -> dict[str, AnyArray]:
+        """Values of the context columns as a request carries them, (1,) each; columns the data does not have are noted."""
+        known = self.data.manifest.events.context
+        nothing = "This data has no context columns."
+        notes += [
+            f"context '{name}' is unknown, left out. {nearest(name, known) if known else nothing}" for name in said if name not in known
+        ]
+        return {name: np.array([value], object) for name, value in said.items() if name in known}
 
     def excluding(self, request: Requests, gone: Sequence[int], n: int, repeat: Repeat | None, placement: str) -> Requests:
         """The one place where the repeat policy and the asker's own exclusions become ``exclude``."""

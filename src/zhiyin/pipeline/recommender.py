@@ -87,6 +87,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         placement: str = "home",
         place: str | None = None,
+        context: Mapping[str, Any] | None = None,
         repeat: Repeat | None = None,
         language: Language | None = None,
     ) -> Answer:
@@ -97,13 +98,14 @@ class Recommender:
         to just after the newest event: only events before it count. Somebody unknown without
         history or text gets what is popular, and ``served_by`` says so. A ``placement`` brings its own
         retrievers, rules, size (10 without one) and title; ``items`` are what a product page or cart is
-        about. Raises ``ConfigError`` for n below 1 and for a text where the items have none,
+        about; ``context`` gives values of the data's context columns (device, weather) as they are now.
+        Raises ``ConfigError`` for n below 1 and for a text where the items have none,
         ``UnknownNameError`` for a placement nobody defined.
         """
         if n is not None and n < 1:
             raise ConfigError(f"n = {n} items cannot be recommended", "Ask for 1 or more.")
         notes: list[str] = []
-        asking = self.asker.asking(user, history, text, items, now, place, notes)
+        asking = self.asker.asking(user, history, text, items, now, place, context, notes)
         gone = self.asker.found(exclude, "excluded", notes)
         if placement != "home" or (self.shelves.has("home") and text is None):
             standing = self.shelves.find(placement)
@@ -133,6 +135,7 @@ class Recommender:
         now: Time | None = None,
         exclude: Iterable[str] = (),
         place: str | None = None,
+        context: Mapping[str, Any] | None = None,
         language: Language | None = None,
     ) -> Page:
         """Several shelves for one person, by default those of a home page; an item stands once.
@@ -147,7 +150,7 @@ class Recommender:
         unfit = {"again"} if self.data.manifest.repeat.policy == "never" else set()
         names = [name for name in HOME_PAGE if self.shelves.has(name) and name not in unfit] if placements is None else list(placements)
         notes: list[str] = []
-        asking = self.asker.asking(user, history, text, items, now, place, notes)
+        asking = self.asker.asking(user, history, text, items, now, place, context, notes)
         shown, used, shelves = self.asker.found(exclude, "excluded", notes), list[int](), list[Answer]()
         if placements is not None and not names:
             raise ConfigError("a page needs placements, and none are named", "Name some, or leave them out for those of a home page.")
