@@ -102,7 +102,7 @@ class TwoStageSpec(ModelSpec):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(holdout))[: self.n_examples]
         kept = holdout.take(np.sort(order))
-        examples = labelled(kept.requests, stage.of(kept.requests, self.n_candidates), kept.truth)
+        examples = labelled(kept.requests, stage.of(kept.requests, self.n_candidates), kept.truth, stage.first.catalog)
         rows = np.unique(examples.slates.items.rows[examples.labels > 0])
         if len(rows) < 2 * self.folds:
             raise FitError(
@@ -164,12 +164,12 @@ def featured(requests: Requests, slates: Slates, sources: Sequence[FittedSource]
     return slates
 
 
-def labelled(requests: Requests, slates: Slates, truth: Truth) -> RankingExamples:
+def labelled(requests: Requests, slates: Slates, truth: Truth, catalog: Catalog | None = None) -> RankingExamples:
     """Examples whose label says whether the candidate is an answer."""
     width = int(max(truth.items.values.max(initial=0), slates.item_ix.max(initial=0))) + 1
     answers = truth.items.rows * width + truth.items.values
     labels = np.isin(slates.items.rows * width + slates.item_ix, answers).astype(np.float32)
-    return RankingExamples(requests, slates, labels, np.ones(len(labels), np.float32))
+    return RankingExamples(requests, slates, labels, np.ones(len(labels), np.float32), catalog)
 
 
 def mixed(slates: Slates, ranked: Float32, trust: float) -> Float32:
@@ -222,7 +222,9 @@ class TwoStage:
         return State(arrays, meta)
 
     def with_catalog(self, catalog: Catalog) -> Self:
-        return replace(self, catalog=catalog, stage=self.stage.with_catalog(catalog))
+        # A ranker that reads the words of items reads those of the new ones too.
+        ranker = self.ranker.spec.restore(self.ranker.state(), catalog)
+        return replace(self, catalog=catalog, stage=self.stage.with_catalog(catalog), ranker=ranker)
 
 
 def _fitted(table: Mapping[str, Any], examples: RankingExamples, run: Run) -> RankerModel:

@@ -90,6 +90,16 @@ def test_a_list_is_that_of_the_first_stage_in_another_order() -> None:
         assert set(first.items[row]) == set(second.items[row])
 
 
+def test_a_ranker_of_words_knows_them_with_new_items_too() -> None:
+    past, learn, test = parts()
+    spec = {"kind": "attention", "epochs": 1, "dim": 4, "hidden": [8]}
+    both = TwoStageSpec(first=FIRST, ranker=spec, folds=2).fit(past, Run(threads=1, holdout=learn))
+    catalog = past.catalog.with_rows(["new"], past.catalog.table.head(0).clear(1))
+    grown = both.with_catalog(catalog)
+    asked = test.requests.take(np.arange(3))
+    assert same_slates(both.retrieve(asked, 5), grown.retrieve(asked, 5), 1e-3)
+
+
 def test_refusals() -> None:
     split = time_shares(by_the_clock(), 0.02, 0.1)
     few = split.validation.take(np.arange(2))
