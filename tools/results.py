@@ -70,7 +70,7 @@ def ranked(folder: Path, name: str, words: str, case: str, metric: str, baseline
     found = {(row["case"], row["metric"]): row for row in json.loads(path.read_text(encoding="utf-8"))}
     own, other = found[case, metric], found[baseline, metric]
     said = f"**{own['value']:.4f}** [{own['low']:.4f}, {own['high']:.4f}]".replace("0.", ".")
-    usual = f"{other['value']:.4f} ({baseline.removeprefix(case).strip(', ') or baseline})".replace("0.", ".", 1)
+XX
     return f"| {words} | {metric} | {usual} | {said} | {before} | `python bench/{name}.py` |"
 
 
