@@ -70,7 +70,8 @@ def ranked(folder: Path, name: str, words: str, case: str, metric: str, baseline
     found = {(row["case"], row["metric"]): row for row in json.loads(path.read_text(encoding="utf-8"))}
     own, other = found[case, metric], found[baseline, metric]
     said = f"**{own['value']:.4f}** [{own['low']:.4f}, {own['high']:.4f}]".replace("0.", ".")
-XX
+    compared = "without context" if "without" in baseline else "closed formula"
+    usual = f"{other['value']:.4f} ({compared})".replace("0.", ".", 1)
     return f"| {words} | {metric} | {usual} | {said} | {before} | `python bench/{name}.py` |"
 
 
