@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
+from zhiyin.base.arrays import Ragged
 from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
-from zhiyin.data.schema import Manifest, Order
+from zhiyin.data.requests import Requests
+from zhiyin.data.schema import Manifest, Order, Repeat
+from zhiyin.data.truth import Holdout, Truth
 from zhiyin.data.vocab import Vocabulary
 
 SMALL_DIM = 8
@@ -46,6 +51,28 @@ def small_world(order: Order = "time", *, n_users: int = 40, n_items: int = 30, 
     users = Vocabulary([f"u{u}" for u in range(n_users)])
     people = pl.DataFrame({"user_id": users.ids.to_pylist(), "town": ["east" if u % 2 else "west" for u in range(n_users)]})
     return Dataset(manifest, users, catalog, Events.of(user, item, time, weight=weight), users_table=people)
+
+
+def by_the_clock(n_users: int = 100, per_user: int = 50, *, chance: float = 0.15, seed: int = 0) -> Dataset:
+    """Everybody has a morning item and an evening item, one of them every day; with ``chance`` it is any other."""
+    rng = np.random.default_rng(seed)
+    world = small_world("time")
+    user = np.repeat(np.arange(n_users), per_user)
+    evening = rng.random(len(user)) < 0.5
+    own = rng.integers(0, world.n_items - 1, (n_users, 2))
+    item = np.where(rng.random(len(user)) < chance, rng.integers(0, world.n_items - 1, len(user)), own[user, evening.astype(int)])
+    day = np.tile(np.arange(per_user), n_users)
+    time = _START_US + day * US_PER_DAY + np.where(evening, 20, 8) * US_PER_HOUR + rng.integers(0, US_PER_HOUR, len(user))
+    manifest = world.manifest.model_copy(update={"repeat": Repeat(policy="allow")})
+    people = Vocabulary([f"u{u}" for u in range(n_users)])
+    return replace(world, manifest=manifest, users=people, users_table=world.users_table.clear(), events=Events.of(user, item, time))
+
+
+def per_event(data: Dataset, rows: np.ndarray) -> Holdout:
+    """Each of these events asked for itself, at its own time."""
+    e = data.events
+    history = data.history(e.user_ix[rows], e.time_us[rows])
+    return Holdout(Requests.of(history, e.user_ix[rows], e.time_us[rows]), Truth(Ragged.of([[i] for i in e.item_ix[rows]])))
 
 
 def _positions(user: np.ndarray, n_users: int) -> np.ndarray:

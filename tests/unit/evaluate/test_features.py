@@ -9,51 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zhiyin.base.arrays import Ragged
 from zhiyin.base.errors import DataError
-from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
+from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.cut import Split
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.events import Events
 from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.data.schema import Repeat
 from zhiyin.data.split import default_split, time_shares
-from zhiyin.data.truth import Holdout, Truth, ndcg_at
-from zhiyin.data.vocab import Vocabulary
+from zhiyin.data.truth import ndcg_at
 from zhiyin.evaluate.features import FeatureReport, Shuffled, feature_report, kept_up, quick_two_stage
 from zhiyin.models.features.leaks import Leak
 from zhiyin.models.two_stage import BASE, TwoStage, TwoStageSpec, labelled
-from zhiyin.testing.small import small_world
+from zhiyin.testing.small import by_the_clock, per_event, small_world
 
 FIRST = {"kind": "zhiyin", "parts": [{"kind": "buy-again"}, {"kind": "popular"}]}
 TREES = {"kind": "trees", "base": BASE, "n_trees": 40, "min_leaf": 20, "leaves": 7}
 
 
-def by_the_clock(n_users: int = 100, per_user: int = 50) -> Dataset:
-    """Everybody has a morning item and an evening item, and often takes something else."""
-    rng = np.random.default_rng(0)
-    small = small_world("time")
-    user = np.repeat(np.arange(n_users), per_user)
-    evening = rng.random(len(user)) < 0.5
-    own = rng.integers(0, small.n_items - 1, (n_users, 2))
-    item = np.where(rng.random(len(user)) < 0.4, rng.integers(0, small.n_items - 1, len(user)), own[user, evening.astype(int)])
-    day = np.tile(np.arange(per_user), n_users)
-    time = (20_000 + day) * US_PER_DAY + np.where(evening, 20, 8) * US_PER_HOUR + rng.integers(0, US_PER_HOUR, len(user))
-    manifest = small.manifest.model_copy(update={"repeat": Repeat(policy="allow")})
-    people = Vocabulary([f"u{u}" for u in range(n_users)])
-    return replace(small, manifest=manifest, users=people, users_table=small.users_table.clear(), events=Events.of(user, item, time))
-
-
-def per_event(data: Dataset, rows: np.ndarray) -> Holdout:
-    e = data.events
-    history = data.history(e.user_ix[rows], e.time_us[rows])
-    return Holdout(Requests.of(history, e.user_ix[rows], e.time_us[rows]), Truth(Ragged.of([[i] for i in e.item_ix[rows]])))
-
-
 @pytest.fixture(scope="module")
 def cut() -> Split:
-    data = by_the_clock()
+    data = by_the_clock(chance=0.4)
     split = time_shares(data)
     n = len(data.events)
     draw = np.random.default_rng(0)
@@ -95,7 +70,9 @@ def test_coverage_drift_and_who_is_read(found: FeatureReport, model: TwoStage) -
     assert all((column.worth is not None) == (column.name in (*model.ranker.columns, BASE)) for column in found.columns)
     # Time goes by between the halves, and it is seen; the share of an hour stays.
     assert named["item.days_since_first"].drift > 0.5 > 0.1 > named["own.item.hour1.5"].drift
-    assert set(named) == set(model.stage.of(Requests.of(Dataset.history(by_the_clock(), [0]), [0], [20_030 * US_PER_DAY]), 3).columns)
+    assert set(named) == set(
+        model.stage.of(Requests.of(Dataset.history(by_the_clock(chance=0.4), [0]), [0], [20_030 * US_PER_DAY]), 3).columns
+    )
 
 
 def test_importance_is_the_loss_of_what_is_really_served(found: FeatureReport, model: TwoStage, cut: Split) -> None:

@@ -21,6 +21,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
 from zhiyin.models.retrieve.sequence import SequenceSpec
 from zhiyin.models.retrieve.sequence_fit import Asked, Net, Windows
+from zhiyin.nn.attention import LookUp
 from zhiyin.nn.losses import Sparse, full_softmax, gbce, sampled_softmax
 from zhiyin.testing.contracts import small_world
 
@@ -116,6 +117,15 @@ def test_fused_softmax_equals_the_plain_one() -> None:
     torch.testing.assert_close(fused, plain)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_looked_up_biases_have_the_gradient_of_plain_indexing() -> None:
+    torch.manual_seed(0)
+    table, at, weight = torch.randn(2, 7, requires_grad=True), torch.randint(0, 7, (3, 5, 5)), torch.randn(3, 2, 5, 5)
+    plain, found = table[:, at].transpose(0, 1), LookUp.apply(table, at)
+    torch.testing.assert_close(found, plain)
+    expected, seen = (torch.autograd.grad((values * weight).sum(), table)[0] for values in (plain, found))
+    torch.testing.assert_close(seen, expected)
 
 
 def test_fused_softmax_adds_what_memory_says() -> None:

@@ -7,52 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zhiyin.base.arrays import Ragged
 from zhiyin.base.errors import ConfigError, FitError, UnknownNameError
-from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.events import Events
-from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
-from zhiyin.data.schema import Repeat
 from zhiyin.data.split import time_shares
-from zhiyin.data.truth import Holdout, Truth, ndcg_at
-from zhiyin.data.vocab import Vocabulary
+from zhiyin.data.truth import Holdout, ndcg_at
 from zhiyin.models.registry import spec_of
 from zhiyin.models.roles import Model
 from zhiyin.models.two_stage import BASE, TwoStageSpec
 from zhiyin.testing.contracts import same_slates
-from zhiyin.testing.small import small_world
+from zhiyin.testing.small import by_the_clock, per_event
 
 FIRST = {"kind": "zhiyin", "parts": [{"kind": "buy-again"}, {"kind": "popular"}]}
 TREES = {"kind": "trees", "base": BASE, "n_trees": 60, "min_leaf": 20, "leaves": 7}
 
 
-def by_the_clock(n_users: int = 120, per_user: int = 60, seed: int = 0) -> Dataset:
-    """Everybody has a morning item and an evening item, and now and then takes something else."""
-    rng = np.random.default_rng(seed)
-    world = small_world("time")
-    user = np.repeat(np.arange(n_users), per_user)
-    evening = rng.random(len(user)) < 0.5
-    own = rng.integers(0, world.n_items - 1, (n_users, 2))
-    item = np.where(rng.random(len(user)) < 0.15, rng.integers(0, world.n_items - 1, len(user)), own[user, evening.astype(int)])
-    day = np.tile(np.arange(per_user), n_users)
-    time = (20_000 + day) * US_PER_DAY + np.where(evening, 20, 8) * US_PER_HOUR + rng.integers(0, US_PER_HOUR, len(user))
-    manifest = world.manifest.model_copy(update={"repeat": Repeat(policy="allow")})
-    people = Vocabulary([f"u{u}" for u in range(n_users)])
-    return replace(world, manifest=manifest, users=people, users_table=world.users_table.clear(), events=Events.of(user, item, time))
-
-
-def per_event(data: Dataset, rows: np.ndarray) -> Holdout:
-    """Each event asked for itself, at its own hour."""
-    e = data.events
-    history = data.history(e.user_ix[rows], e.time_us[rows])
-    return Holdout(Requests.of(history, e.user_ix[rows], e.time_us[rows]), Truth(Ragged.of([[i] for i in e.item_ix[rows]])))
-
-
 def parts() -> tuple[Dataset, Holdout, Holdout]:
     """The past, questions to learn from, questions to measure by."""
-    data = by_the_clock()
+    data = by_the_clock(120, 60)
     n = len(data.events)
     return data.take(slice(0, n - 1_800)), per_event(data, np.arange(n - 1_800, n - 400)), per_event(data, np.arange(n - 400, n))
 
@@ -82,7 +54,7 @@ def test_a_ranker_that_only_harms_is_not_believed() -> None:
 
 
 def test_a_list_is_that_of_the_first_stage_in_another_order() -> None:
-    split = time_shares(by_the_clock(), 0.02, 0.1)
+    split = time_shares(by_the_clock(120, 60), 0.02, 0.1)
     both = TwoStageSpec(first=FIRST, ranker=TREES, folds=2, n_candidates=12).fit(split.train, Run(threads=1, holdout=split.validation))
     asked = split.test.requests.take(np.arange(5))
     first, second = both.stage.first.retrieve(asked, 12), both.retrieve(asked, 12)
@@ -101,7 +73,7 @@ def test_a_ranker_of_words_knows_them_with_new_items_too() -> None:
 
 
 def test_refusals() -> None:
-    split = time_shares(by_the_clock(), 0.02, 0.1)
+    split = time_shares(by_the_clock(120, 60), 0.02, 0.1)
     few = split.validation.take(np.arange(2))
     with pytest.raises(FitError, match="finds the answers of 2 validation requests only"):
         TwoStageSpec(first=FIRST, ranker=TREES).fit(split.train, Run(threads=1, holdout=few))
