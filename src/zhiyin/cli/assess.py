@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zhiyin.cli.given import RepeatOption, SeedOption, SplitOption, open_data, repeat_of
-from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, ending, hand_over, tell
 from zhiyin.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -57,17 +56,9 @@ def assess(
     with progress() as report:
         run = Run(seed=seed, report=report)
         found = measured(readable(given, run)[0], split=cut, worth=worth / 100, run=run)
-    page = found.to_page()
-    path = page.save(out or Path(f"{found.data}-assess.html"))
-    if plots is not None:
-        page.save_plots(plots)
-    if as_json:
-        emit({**found.to_dict(), "report": str(path)})
-    else:
-        tell(found.to_text())
-        if found.verdict.answer != "not worth it here":
-            tell(f"Next: zhiyin train {data}")
-    aside(f"report: {path}")
+    hand_over(found, out or Path(f"{found.data}-assess.html"), plots, as_json=as_json)
+    if not as_json and found.verdict.answer != "not worth it here":
+        tell(f"Next: zhiyin train {data}")
 
 
 def opened(said: str) -> Dataset:
@@ -77,20 +68,14 @@ def opened(said: str) -> Dataset:
     path = Path(said)
     if not path.exists() or (path / MANIFEST_FILE).is_file():
         return open_data(said)
-    from zhiyin.cli.init import lines, manifest_text
+    from zhiyin.cli.init import lines, manifest_text, pointing_back
     from zhiyin.data.folder import load
     from zhiyin.data.guess import guess
 
     found = guess(path)
     for line in lines(found):
         aside(line)
-    home = path.parent if path.is_file() else path
     with tempfile.TemporaryDirectory(prefix="zhiyin-") as folder:
-        # The manifest stands elsewhere, so it points back at the tables.
-        below = Path(os.path.relpath(home.resolve(), Path(folder).resolve()))
-        manifest = found.manifest
-        parts = {name: getattr(manifest, name) for name in ("events", "items", "users", "relations")}
-        moved = {n: p.model_copy(update={"file": (below / (p.file or path.name)).as_posix()}) for n, p in parts.items() if p is not None}
-        text = manifest_text(type(found)(manifest.model_copy(update=moved), found.decisions, found.files, found.unused))
+        text = manifest_text(pointing_back(found, path, Path(folder)))
         (Path(folder) / MANIFEST_FILE).write_text(text, encoding="utf-8")
         return load(folder)

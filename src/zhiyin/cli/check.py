@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zhiyin.cli.given import DataArgument
-from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, ending, hand_over
 
 if TYPE_CHECKING:
     from zhiyin.data.dataset import Dataset
@@ -31,15 +31,7 @@ def check(
     Example: zhiyin check shop
     """
     _, findings = looked_over(data)
-    page = findings.to_page()
-    path = page.save(out or Path(f"{findings.name}-check.html"))
-    if plots is not None:
-        page.save_plots(plots)
-    if as_json:
-        emit({**findings.to_json(), "report": str(path)})
-    else:
-        tell(findings.to_text())
-    aside(f"report: {path}")
+    hand_over(findings, out or Path(f"{findings.name}-check.html"), plots, as_json=as_json)
 
 
 def looked_over(said: str) -> tuple[Dataset, Findings]:

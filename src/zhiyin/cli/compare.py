@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zhiyin.cli.given import RepeatOption, SeedOption, SplitOption, open_data, repeat_of
-from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, ending, hand_over
 from zhiyin.cli.progress import progress
 from zhiyin.cli.train import QuickOption
 
@@ -50,12 +50,4 @@ def compare(
             quick=quick,
             run=Run(seed=seed, report=report),
         )
-    page = found.to_page()
-    path = page.save(out or Path(f"{data.manifest.name}-compare.html"))
-    if plots is not None:
-        page.save_plots(plots)
-    if as_json:
-        emit({**found.to_dict(), "report": str(path)})
-    else:
-        tell(found.to_text())
-    aside(f"report: {path}")
+    hand_over(found, out or Path(f"{data.manifest.name}-compare.html"), plots, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zhiyin.cli.given import SeedOption, SplitOption, open_data
-from zhiyin.cli.outcome import JsonOption, PlotsOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import JsonOption, PlotsOption, ending, hand_over
 from zhiyin.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -44,15 +44,7 @@ def features(
         run = Run(seed=seed, report=report)
         model, cut, serving = opened(model_or_data, split, run)
         found = feature_report(model, cut, run, requests, serving=serving)
-    page = found.to_page()
-    path = page.save(out or Path(f"{found.data}-features.html"))
-    if plots is not None:
-        page.save_plots(plots)
-    if as_json:
-        emit({**found.to_dict(), "report": str(path)})
-    else:
-        tell(found.to_text())
-    aside(f"report: {path}")
+    hand_over(found, out or Path(f"{found.data}-features.html"), plots, as_json=as_json)
 
 
 def opened(said: str, split: str, run: Run) -> tuple[TwoStage, Split, Candidates | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +59,15 @@ def manifest_text(found: Guess) -> str:
     from zhiyin.data.manifest_text import to_toml
 
     return to_toml(found.manifest, found.comments())
+
+
+def pointing_back(found: Guess, tables: Path, folder: Path) -> Guess:
+    """The guess for a manifest that stands in another folder than the tables (a file or a folder) it names."""
+    home = tables.parent if tables.is_file() else tables
+    way = Path(os.path.relpath(home.resolve(), folder.resolve()))
+    parts = {name: getattr(found.manifest, name) for name in ("events", "items", "users", "relations")}
+    moved = {n: p.model_copy(update={"file": (way / (p.file or tables.name)).as_posix()}) for n, p in parts.items() if p is not None}
+    return replace(found, manifest=found.manifest.model_copy(update=moved))
 
 
 def guessed(found: Guess) -> dict[str, Any]:

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Protocol
 
 import typer
 
 from zhiyin.base.errors import ZhiyinError
+
+if TYPE_CHECKING:
+    from zhiyin.page.page import Page
 
 P = ParamSpec("P")
 
@@ -73,6 +76,29 @@ def aside(line: str) -> None:
 def emit(value: Any) -> None:
     """The result as JSON on stdout; numbers that are not finite become null."""
     typer.echo(json.dumps(_plain(value), ensure_ascii=False, indent=1, allow_nan=False))
+
+
+class Reported(Protocol):
+    """What a command found out: as a page, as text, as plain values."""
+
+    def to_page(self) -> Page: ...
+
+    def to_text(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def hand_over(found: Reported, out: Path, plots: Path | None, *, as_json: bool) -> None:
+    """Save the page as ``out`` and its plots under ``plots``, print text or JSON, and say where the page lies."""
+    page = found.to_page()
+    path = page.save(out)
+    if plots is not None:
+        page.save_plots(plots)
+    if as_json:
+        emit({**found.to_dict(), "report": str(path)})
+    else:
+        tell(found.to_text())
+    aside(f"report: {path}")
 
 
 def _plain(value: Any) -> Any:

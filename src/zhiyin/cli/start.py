@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from zhiyin.base.errors import ConfigError, MissingDataError
 from zhiyin.cli.check import looked_over
 from zhiyin.cli.given import SeedOption
-from zhiyin.cli.init import lines, manifest_text
+from zhiyin.cli.init import lines, manifest_text, pointing_back
 from zhiyin.cli.outcome import Interrupted, JsonOption, aside, emit, ending, interactive, tell
 from zhiyin.cli.progress import progress
 from zhiyin.cli.train import kept
@@ -85,14 +84,7 @@ def with_manifest(tables: Path, target: Path, *, sure: bool, quiet: bool) -> Pat
         typer.confirm("Is that what the tables mean?", default=True, abort=True)
     folder.mkdir(parents=True, exist_ok=True)
     if tables.is_file():
-        parts = {"events": found.manifest.events}
-        for name in ("items", "users"):
-            part = getattr(found.manifest, name)
-            if part is not None:
-                parts[name] = part
-        there = Path(os.path.relpath(tables.resolve(), folder.resolve())).as_posix()
-        pointing = {name: part.model_copy(update={"file": there}) for name, part in parts.items()}
-        found = type(found)(found.manifest.model_copy(update=pointing), found.decisions, found.files, found.unused)
+        found = pointing_back(found, tables, folder)
     (folder / MANIFEST_FILE).write_text(manifest_text(found), encoding="utf-8")
     return folder
 

@@ -45,7 +45,7 @@ class Findings:
     def of(self, topic: str) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.topic == topic)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         said = [{"severity": f.severity, "topic": f.topic, "sentence": f.sentence, "remedy": f.remedy} for f in self.findings]
         return {"name": self.name, "facts": dict(self.facts), "findings": said, "columns": self.columns.to_dicts()}

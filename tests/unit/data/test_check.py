@@ -212,7 +212,7 @@ def test_the_worst_comes_first_in_text_json_and_page(tmp_path: Any) -> None:
     assert ranks == sorted(ranks) and found.worst == "bad"
     text = found.to_text()
     assert "[BAD] context column 'shelf' gives the item away" in text and re.search(r"events +3,000\n", text)
-    said = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    said = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert said["findings"][0]["topic"] == "telling column"
     assert {"table": "items", "column": "note", "type": "text", "missing_share": 75 / 80, "n_distinct": 1} in said["columns"]
     page = found.to_page().save(tmp_path / "check.html").read_text(encoding="utf-8")
