@@ -66,7 +66,7 @@ def pointing_back(found: Guess, tables: Path, folder: Path) -> Guess:
     home = tables.parent if tables.is_file() else tables
     way = Path(os.path.relpath(home.resolve(), folder.resolve()))
     parts = {name: getattr(found.manifest, name) for name in ("events", "items", "users", "relations")}
-    moved = {n: p.model_copy(update={"file": (way / (p.file or tables.name)).as_posix()}) for n, p in parts.items() if p is not None}
+    moved = {n: p.model_copy(update={"file": (way / p.file).as_posix()}) for n, p in parts.items() if p is not None}
     return replace(found, manifest=found.manifest.model_copy(update=moved))
 
 
