@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from zhiyin.base.errors import UnknownNameError, nearest
+from zhiyin.base.errors import ConfigError, UnknownNameError, nearest
 
 
 class Registry:
@@ -30,6 +31,14 @@ class Registry:
             if plugin.name == name:
                 return plugin.load()
         raise UnknownNameError(f"no {self.what} is named '{name}'", nearest(name, self.names()))
+
+    def spec(self, values: Mapping[str, Any] | str, where: str = "") -> Any:
+        """``"name"`` or ``{"kind": "name", ...}`` -> the parsed spec, for registries whose objects are classes of specs."""
+        given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
+        kind = given.pop("kind", None)
+        if not isinstance(kind, str):
+            raise ConfigError(f"a {self.what} needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(self.names())}.")
+        return self.get(kind).parse(given, where or f"{self.what} '{kind}'")
 
     def _plugins(self) -> list[Any]:
         return list(entry_points(group=self.group))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zhiyin.base.errors import ConfigError
 from zhiyin.base.registry import Registry
 from zhiyin.models.roles import ModelSpec
 
@@ -37,9 +36,5 @@ RETRIEVERS = Registry(
 
 def spec_of(values: Mapping[str, Any] | str, where: str = "") -> ModelSpec:
     """``"ease"`` or ``{"kind": "ease", "l2": 100}`` -> the spec; unknown names get the nearest."""
-    given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
-    kind = given.pop("kind", None)
-    if not isinstance(kind, str):
-        raise ConfigError(f"a model needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(RETRIEVERS.names())}.")
-    spec_class: type[ModelSpec] = RETRIEVERS.get(kind)
-    return spec_class.parse(given, where or f"model '{kind}'")
+    spec: ModelSpec = RETRIEVERS.spec(values, where)
+    return spec

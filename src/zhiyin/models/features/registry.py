@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zhiyin.base.errors import ConfigError
 from zhiyin.base.registry import Registry
 from zhiyin.data.dataset import Dataset
 from zhiyin.models.features.nearby import has_coordinates
@@ -29,12 +28,8 @@ SOURCES = Registry(
 
 def source_of(values: Mapping[str, Any] | str, where: str = "") -> FeatureSpec:
     """``"counts"`` or ``{"kind": "history", "hour_widths": [2.0]}`` -> the spec; unknown names get the nearest."""
-    given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
-    kind = given.pop("kind", None)
-    if not isinstance(kind, str):
-        raise ConfigError(f"a feature source needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(SOURCES.names())}.")
-    spec_class: type[FeatureSpec] = SOURCES.get(kind)
-    return spec_class.parse(given, where or f"feature source '{kind}'")
+    spec: FeatureSpec = SOURCES.spec(values, where)
+    return spec
 
 
 def default_sources(data: Dataset) -> list[FeatureSpec]:

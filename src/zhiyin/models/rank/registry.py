@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zhiyin.base.errors import ConfigError
 from zhiyin.base.registry import Registry
 from zhiyin.models.roles import RankerSpec
 
@@ -27,9 +26,5 @@ RANKERS = Registry(
 
 def ranker_of(values: Mapping[str, Any] | str, where: str = "") -> RankerSpec:
     """``"trees"`` or ``{"kind": "trees", "leaves": 15}`` -> the spec; unknown names get the nearest."""
-    given: dict[str, Any] = {"kind": values} if isinstance(values, str) else dict(values)
-    kind = given.pop("kind", None)
-    if not isinstance(kind, str):
-        raise ConfigError(f"a ranker needs a 'kind'{f' in {where}' if where else ''}", f"Known: {', '.join(RANKERS.names())}.")
-    spec_class: type[RankerSpec] = RANKERS.get(kind)
-    return spec_class.parse(given, where or f"ranker '{kind}'")
+    spec: RankerSpec = RANKERS.spec(values, where)
+    return spec
