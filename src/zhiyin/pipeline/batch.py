@@ -79,12 +79,15 @@ class Batch:
     def question(self) -> dict[str, Any]:
         """What decides the lists, JSON-able: equal questions may go on with each other's parts.
 
-        Raises ``UnknownNameError`` for a placement nobody defined, ``ConfigError`` for one that answers words.
+        Raises ``UnknownNameError`` for a placement nobody defined, ``ConfigError`` for one that needs words or items.
         """
         shelves, at = self.recommender.shelves, self.recommender.asker.at(self.now)
         standing = shelves.find(self.placement) if self.placement != "home" or shelves.has("home") else None
-        if standing is not None and standing.about == "words":
-            raise ConfigError(f"placement '{standing.name}' answers words, and lists for everybody have none", "Name another placement.")
+        if standing is not None and (standing.about == "words" or shelves.needs_items(standing)):
+            answers = "words" if standing.about == "words" else "given items"
+            raise ConfigError(
+                f"placement '{standing.name}' answers {answers}, and lists for everybody have none", "Name another placement."
+            )
         return {
             "format": FORMAT,
             "model": fingerprint(self.recommender),

@@ -102,10 +102,10 @@ class Placement(Spec):
     """``retrievers`` answer in order, each filling what the ones before left; a ``ranker`` orders the first
     ``depth`` of them. ``fill`` lets popular items follow.
 
-    ``about``: "person" (all he did), "last" (his newest item), "items" (those given, or his newest basket),
-    "words" (a text). Retrievers see only what the shelf is about, the ranker always sees the whole person;
-    the items a shelf is about never stand on it. ``repeat`` not set is the policy of the data. A page leaves
-    out a shelf with fewer than ``least`` items.
+    ``about``: "person" (all he did), "last" (his newest item, or the last one given), "items" (those given, or
+    his newest basket), "words" (a text); "last" and the newest basket need an order. Retrievers see only what the
+    shelf is about, the ranker always sees the whole person; the items a shelf is about never stand on it.
+    ``repeat`` not set is the policy of the data. A page leaves out a shelf with fewer than ``least`` items.
     """
 
     name: str

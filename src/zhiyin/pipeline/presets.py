@@ -22,7 +22,7 @@ HOME_PAGE = ("continue", "again", "home", "because", "because", "trending", "new
 def presets(data: Dataset) -> tuple[Placement, ...]:
     """The presets this data can fill; each is what its name says of shops, and the parts below say how.
 
-    They cost a few closed forms to fit. ``continue`` and ``recent`` need an order, ``trending`` and ``new`` time,
+    They cost a few closed forms to fit. ``continue``, ``recent`` and ``because`` need an order, ``trending`` and ``new`` time,
     ``search`` text.
     """
     return tuple(_for_people(data)) + tuple(_about_items(data)) + tuple(_of_the_day(data))
@@ -61,15 +61,10 @@ def _continue(data: Dataset) -> list[Placement]:
 def _about_items(data: Dataset) -> list[Placement]:
     """because (of the newest item), product (bought together), cart (what completes it, nothing like it), search."""
     text = "text" in data.catalog.vectors
-    near: Named = "item-neighbours" if data.n_items <= _FEW_ITEMS else {"kind": "transitions", "followers": 100}
-    because = (near, "content") if text else (near,)
+    found = [_because(data, text=text)] if data.manifest.order != "none" else []
     fine = _has_fine_categories(data)
     complement = Rules(category_of_items="other" if fine else "any", max_text_similarity=0.9 if text else None)
-    found = [
-        Placement(
-            name="because", retrievers=because, about="last", least=3,
-            title=Title(en="Because you {verb} {anchor}", zh="因为你{verb}{anchor}"),
-        ),
+    found += [
         Placement(
             name="product", retrievers=("bought-together",), about="items", repeat=ALLOW,
             title=Title(en="Bought together[ with {anchor}]", zh="经常[与{anchor}]一起购买"),
@@ -82,6 +77,12 @@ def _about_items(data: Dataset) -> list[Placement]:
     if text:
         found.append(Placement(name="search", retrievers=("content",), about="words", repeat=ALLOW, title=Title(en="Found", zh="搜索结果")))
     return found
+
+
+def _because(data: Dataset, *, text: bool) -> Placement:
+    near: Named = "item-neighbours" if data.n_items <= _FEW_ITEMS else {"kind": "transitions", "followers": 100}
+    title = Title(en="Because you {verb} {anchor}", zh="因为你{verb}{anchor}")
+    return Placement(name="because", retrievers=(near, "content") if text else (near,), about="last", least=3, title=title)
 
 
 def _has_fine_categories(data: Dataset) -> bool:

@@ -66,6 +66,10 @@ class Shelves:
         return ItemFacts(self.data, self.placed.n_known)
 
     @property
+    def _ordered(self) -> bool:
+        return self.data.manifest.order != "none"
+
+    @property
     def names(self) -> list[str]:
         return [placement.name for placement in self.placed.placements]
 
@@ -93,6 +97,8 @@ class Shelves:
                     if key_of(named).startswith(OWN):
                         self._model(named)
                 self.facts.check(placement.rules)
+                if placement.about == "last" and not self._ordered:
+                    raise ConfigError("it is about the newest item, and these events have no order", 'Say about = "person" or "items".')
             except ConfigError as error:
                 raise type(error)(f"placement '{placement.name}': {error.message}", error.hint) from None
 
@@ -100,13 +106,20 @@ class Shelves:
         """Fill the shelf of each request with at most n items.
 
         ``requests`` carry the whole person, and in ``exclude`` what must not come back. ``about`` are the items
-        given (a product, a cart); without them a shelf is about the person's own, except ``used`` ones.
+        given (a product, a cart); without them a shelf is about the person's own. A shelf about the last item
+        takes the last that is not ``used``.
         """
         if placement.about == "words" and requests.query_vectors is None:
             raise ConfigError(f"placement '{placement.name}' answers words, and none were given", "Give a text.")
-        subject = self._subject(placement, requests.history, about, used)
+        given = about if about is not None and len(about.item_ix) else None
+        if self.needs_items(placement) and given is None:
+            raise ConfigError(
+                f"placement '{placement.name}' is about items, and there are none: without order nobody has a newest basket",
+                "Give items of the catalogue.",
+            )
+        subject = self._subject(placement, requests.history, given, used)
         if placement.about in ("last", "items"):
-            gone = subject.items
+            gone = (given or subject).items
             requests = replace(requests, exclude=gone if requests.exclude is None else joined(requests.exclude, gone))
         size = max(1, _BAN_CELLS // max(self.data.n_items, 1)) if self._by_row(placement, requests) else max(len(requests), 1)
         parts, served = [], dict[str, None]()
@@ -116,6 +129,10 @@ class Shelves:
             parts.append(slates)
             served |= dict.fromkeys(said)
         return Shelf(Slates.concatenated(parts), subject, ", then ".join(served) or "nobody")
+
+    def needs_items(self, placement: Placement) -> bool:
+        """True where only given items make a shelf: without order nobody has a newest basket."""
+        return placement.about == "items" and not self._ordered
 
     def title(self, placement: Placement, language: Language, about: Histories, place: str = "", *, kinds_known: bool = True) -> str:
         """What stands above the first shelf; ``about`` is that of the shelf."""
@@ -138,16 +155,14 @@ class Shelves:
             )
         return parts[kind]
 
-    def _subject(self, placement: Placement, history: Histories, about: Histories | None, used: Iterable[int]) -> Histories:
-        """The events a shelf is about: given ones, the newest, the newest basket, or the whole past."""
+    def _subject(self, placement: Placement, history: Histories, given: Histories | None, used: Iterable[int]) -> Histories:
+        """The events a shelf is about: the whole past, or, of those given or else his own, the newest one or basket."""
         if placement.about in ("person", "words"):
             return history
-        if about is not None and len(about.item_ix):
-            return about
-        good = liked(history)
-        taken = np.fromiter(used, np.int32)
-        good = good.where(~np.isin(good.item_ix, taken)) if len(taken) else good
-        return good.last(1) if placement.about == "last" else good.where(age_in_events(good) == 0)
+        good = given or liked(history)
+        if placement.about == "last":
+            return good.where(~np.isin(good.item_ix, np.fromiter(used, np.int32))).last(1)
+        return given or good.where(age_in_events(good) == 0)
 
     def _by_row(self, placement: Placement, requests: Requests) -> bool:
         """True where items are banned for each request by itself."""

@@ -126,6 +126,10 @@ def test_jobs_that_make_no_sense(wise: Recommender, tmp_path: Path) -> None:
         Batch(wise).write(tmp_path)
     with pytest.raises(ConfigError, match="placement 'search' answers words, and lists for everybody have none"):
         Batch(wise, "search").write(tmp_path / "x.parquet")
+    data = small_world("none")
+    untimed = Recommender(spec_of("popular").fit(data, Run()), PopularSpec().fit(data, Run()), data).with_placements()
+    with pytest.raises(ConfigError, match="placement 'cart' answers given items, and lists for everybody have none"):
+        Batch(untimed, "cart").write(tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match="part_users = 0 makes no part"):
         Batch(wise, part_users=0).write(tmp_path / "x.parquet")
     base = small_world()

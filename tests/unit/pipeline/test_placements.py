@@ -89,7 +89,7 @@ def test_presets_follow_the_data(wise: Recommender) -> None:
     assert [p.retrievers for p in presets(started) if p.name == "continue"] == [({"kind": "going-on", "started": ["play"]},)]
     untimed = small_world("none")
     names = [p.name for p in presets(untimed)]
-    assert not {"recent", "continue", "trending", "new"} & set(names) and {"home", "again", "product", "cart"} <= set(names)
+    assert not {"recent", "continue", "because", "trending", "new"} & set(names) and {"home", "again", "product", "cart"} <= set(names)
 
 
 def test_home_is_what_it_was_before_there_were_placements(wise: Recommender) -> None:
@@ -118,6 +118,31 @@ def test_because_names_its_item_and_its_verb(wise: Recommender, narrow: Recommen
     assert titles == [f"Because you bought {names[0]}", f"Because you bought {names[1]}"]
     assert wise.recommend("u1", placement="because", language="zh").title == f"因为你买过{names[0]}"
     assert wise.recommend(history=["mug"], placement="because").title == "Because you chose Mug"  # of what kind, nobody said
+
+
+def test_given_items_are_each_a_reason_once_and_stand_nowhere(narrow: Recommender) -> None:
+    page = narrow.page(placements=["because", "because", "because"], items=["mug", "rug"])
+    assert [shelf.title for shelf in page] == ["Because you chose Rug", "Because you chose Mug"]
+    assert not {"mug", "rug"} & {item.item_id for shelf in page for item in shelf}
+
+
+@pytest.mark.parametrize("user", ["u1", "u5", "u6"])
+def test_a_cart_is_about_the_whole_basket_whatever_stands_above_it(narrow: Recommender, user: str) -> None:
+    """u1's newest basket is a bun, with which nothing goes: the basket before it is no cart."""
+    because, *rest = narrow.page(user, ["because", "cart"])
+    alone = narrow.recommend(user, placement="cart", n=8)
+    assert [i for cart in rest for i in cart.ids] == [i for i in alone.ids if i not in because.ids][:2]
+
+
+def test_without_order_nothing_is_newest() -> None:
+    shop = asker(small_world("none")).with_placements()
+    assert shop.recommend(items=["i1"], placement="cart").ids
+    for about in ({}, {"items": ["nobody knows this"]}):
+        with pytest.raises(ConfigError, match=r"'cart' is about items, and there are none: without order nobody has a newest basket"):
+            shop.recommend("u3", placement="cart", **about)
+    with pytest.raises(ConfigError, match=r"placement 'x': it is about the newest item, and these events have no order"):
+        shop.with_placements([Placement(name="x", about="last")])
+    assert "because" not in [shelf.placement for shelf in shop.page("u3")]
 
 
 def test_a_home_page_offers_nothing_again_where_nothing_comes_back() -> None:
