@@ -59,6 +59,7 @@ MISTAKES = [
     (["--placement", "crat", "--user", "user1"], "no placement is named 'crat' (E310). Did you mean 'cart'?"),
     (["--all-users"], "--all-users needs a file to write the lists to"),
     (["--all-users", "--out", "x.parquet", "--user", "user1"], "--all-users goes with no single user"),
+    (["--all-users", "--out", "x.parquet", "--context", "device=phone"], "no context column is named 'device' (E310)"),
     (["--user", "user1", "--out", "x.parquet"], "--out goes with --all-users"),
     (["--items", "p1", "--placement", "search"], "placement 'search' answers words, and none were given"),
     ([], "nobody to recommend for"),

@@ -53,8 +53,8 @@ def recommend(
 ) -> None:
     """Recommend items for a known user, a history, a text, or a cart; or write lists for all users.
 
-    Somebody unknown gets what is popular, and the answer says so. Stop --all-users with ctrl-C and the same
-    command goes on from the parts in OUT.parts.
+    Somebody unknown gets what is popular, and the answer says so. With --all-users a --context is that of
+    everybody; stop it with ctrl-C and the same command goes on from the parts in OUT.parts.
 
     Example: zhiyin recommend shop-model --placement cart --items p3,p7
     """
@@ -63,11 +63,11 @@ def recommend(
     if all_users:
         if out is None:
             raise ConfigError("--all-users needs a file to write the lists to", "Say --out lists.parquet.")
-        if any(said is not None for said in (user, history, text, items, place)) or exclude or context:
-            raise ConfigError("--all-users goes with no single user, history, text, items, place, context or exclusion", "Leave them out.")
+        if any(said is not None for said in (user, history, text, items, place, language)) or exclude:
+            raise ConfigError("--all-users goes with no single user, history, text, items, place, language or exclusion", "Leave them out.")
         from zhiyin.pipeline.batch import Batch
 
-        batch = Batch(Recommender.load(model), placement, n, time_of(now), repeat_of(repeat))
+        batch = Batch(Recommender.load(model), placement, n, time_of(now), repeat_of(repeat), pairs(context))
         write_all(batch, out, as_json=as_json)
         return
     if out is not None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Float32, Int32, Ragged
-from zhiyin.base.errors import ConfigError, nearest
+from zhiyin.base.errors import ConfigError, UnknownNameError, nearest
 from zhiyin.base.units import US_PER_MINUTE
 from zhiyin.data.cut import excluded
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.requests import Histories, Requests
+from zhiyin.data.requests import Histories, HistorySource, Requests
 from zhiyin.data.schema import Repeat
 from zhiyin.pipeline.merge import joined
 from zhiyin.text.vectors import Reader
@@ -35,10 +35,14 @@ class Asking:
 
 @dataclass(frozen=True)
 class Asker:
-    """Finds what callers name in the data; ``reader`` reads the words of a query."""
+    """Finds what callers name in the data; ``reader`` reads the words of a query.
+
+    ``past`` knows the people and what they did: the data itself, or a server's live state over it.
+    """
 
     data: Dataset
     reader: Reader | None
+    past: HistorySource
 
     @cached_property
     def newest_us(self) -> int:
@@ -56,7 +60,7 @@ class Asker:
 
     def person(self, user: str | None, history: Sequence[str] | None, at: int, notes: list[str]) -> tuple[Int32, Histories]:
         """The user's row, -1 = unknown, (1,), and what he, or the given history, did before ``at``."""
-        ix = np.array([-1 if user is None else self.data.users.find(user)], np.int32)
+        ix = np.array([-1 if user is None else self.past.find_user(user)], np.int32)
         if user is not None and ix[0] < 0:
             notes.append(f"user '{user}' is unknown")
         if history is not None:
@@ -69,7 +73,7 @@ class Asker:
     def histories(self, users: Int32, at: int) -> Histories:
         """What each user did before ``at``."""
         timed = self.data.manifest.order == "time"
-        return self.data.history(users, np.full(len(users), at, np.int64) if timed else None)
+        return self.past.history(users, np.full(len(users), at, np.int64) if timed else None)
 
     def given(self, items: list[int], at: int) -> Histories:
         """A history without times: a minute between events, the newest a minute ago."""
@@ -107,7 +111,8 @@ class Asker:
             if where < 0:
                 notes.append(f"place '{place}' is unknown")
             request = replace(request, place_ix=np.array([where], np.int32))
-        request = replace(request, context=self.context(context or {}, notes))
+        request = replace(request, context=self.context(context or {}, 1))
+        notes += [f"context '{name}' is unknown, left out. {hint}" for name, hint in self.unknown_context(context or {}).items()]
         asked = (
             f"user {user}" if user is not None and history is None else f"history of {len(past.item_ix)}" if len(past.item_ix) else "anyone"
         )
@@ -120,14 +125,21 @@ class Asker:
             asked = f"{asked} about {len(about.item_ix)} items"
         return Asking(asked, request, about, kinds_known=history is None and items is None)
 
-    def context(self, said: Mapping[str, Any], notes: list[str]) -> dict[str, AnyArray]:
-        """Values of the context columns as a request carries them, (1,) each; columns the data does not have are noted."""
+    def context(self, said: Mapping[str, Any], n: int) -> dict[str, AnyArray]:
+        """Equal values for n requests as they carry them, (n,) each; columns the data does not have are left out."""
         known = self.data.manifest.events.context
-        nothing = "This data has no context columns."
-        notes += [
-            f"context '{name}' is unknown, left out. {nearest(name, known) if known else nothing}" for name in said if name not in known
-        ]
-        return {name: np.array([value], object) for name, value in said.items() if name in known}
+        return {name: np.full(n, value, object) for name, value in said.items() if name in known}
+
+    def same_context(self, said: Mapping[str, Any], n: int) -> dict[str, AnyArray]:
+        """The same for a batch, which has no notes: raises ``UnknownNameError`` for a column the data does not have."""
+        for name, hint in self.unknown_context(said).items():
+            raise UnknownNameError(f"no context column is named '{name}'", hint)
+        return self.context(said, n)
+
+    def unknown_context(self, said: Mapping[str, Any]) -> dict[str, str]:
+        """Columns the data does not have, each with what may have been meant."""
+        known = self.data.manifest.events.context
+        return {name: nearest(name, known) if known else "This data has no context columns." for name in said if name not in known}
 
     def excluding(self, request: Requests, gone: Sequence[int], n: int, repeat: Repeat | None, placement: str) -> Requests:
         """The one place where the repeat policy and the asker's own exclusions become ``exclude``."""

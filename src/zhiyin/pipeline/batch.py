@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ SCHEMA = pa.schema([("user_id", pa.string()), ("rank", pa.int32()), ("item_id", 
 
 @dataclass(frozen=True)
 class Batch:
-    """Everybody's list at one placement. ``n``, ``now``, ``repeat`` as in ``Recommender.recommend``.
+    """Everybody's list at one placement. ``n``, ``now``, ``repeat`` as in ``Recommender.recommend``; one ``context`` for all.
 
     ``write`` takes the memory of the recommender and of one part: ``part_users`` lists.
     """
@@ -45,6 +45,7 @@ class Batch:
     n: int | None = None
     now: Time | None = None
     repeat: Repeat | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
     part_users: int = PART_USERS
 
     @property
@@ -79,8 +80,9 @@ class Batch:
     def question(self) -> dict[str, Any]:
         """What decides the lists, JSON-able: equal questions may go on with each other's parts.
 
-        Raises ``UnknownNameError`` for a placement nobody defined, ``ConfigError`` for one that needs words or items.
+        Raises ``UnknownNameError`` for a placement or context nobody defined, ``ConfigError`` for one that needs words or items.
         """
+        self.recommender.asker.same_context(self.context, 1)
         shelves, at = self.recommender.shelves, self.recommender.asker.at(self.now)
         standing = shelves.find(self.placement) if self.placement != "home" or shelves.has("home") else None
         if standing is not None and (standing.about == "words" or shelves.needs_items(standing)):
@@ -95,6 +97,7 @@ class Batch:
             "n": self.n,
             "now_us": at,
             "repeat": str(self.repeat) if self.repeat is not None else None,
+            "context": {name: str(value) for name, value in sorted(self.context.items())},
             "part_users": self.part_users,
         }
 
@@ -103,6 +106,9 @@ class Batch:
         manifest = folder / MANIFEST
         if not manifest.is_file():
             folder.mkdir(parents=True, exist_ok=True)
+            # What is in there goes when the file is whole: nothing of anybody else's may be.
+            if any(path.suffix != ".writing" for path in folder.iterdir()):
+                raise ConfigError(f"'{folder}' holds other files", "Name another file to write: the lists are made in that folder.")
             _renamed(manifest, json.dumps(question, indent=1).encode())
             return
         try:
@@ -118,7 +124,7 @@ class Batch:
 
     def _write_part(self, path: Path, users: Any) -> None:
         data = self.recommender.data
-        slates = self.recommender.lists(users, self.n, self.now, self.placement, self.repeat)
+        slates = self.recommender.lists(users, self.n, self.now, self.placement, self.repeat, self.context)
         rows = slates.items.rows
         rank = np.arange(len(rows), dtype=np.int32) - np.repeat(slates.offsets[:-1], slates.lengths).astype(np.int32) + 1
         columns = [data.users.ids.take(pa.array(users[rows])), rank, data.catalog.items.ids.take(pa.array(slates.item_ix)), slates.score]

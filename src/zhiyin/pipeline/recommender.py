@@ -15,7 +15,7 @@ from zhiyin.base.arrays import Int32, Ragged
 from zhiyin.base.errors import ConfigError, DataError, UnknownNameError, nearest
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.requests import Histories, Requests
+from zhiyin.data.requests import Histories, HistorySource, Requests
 from zhiyin.data.run import Run, silent
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
@@ -41,7 +41,8 @@ class Recommender:
 
     ``data`` holds the catalogue, the people and the events that histories are made of; ``fallback``
     answers where the model knows nothing (somebody new who says nothing); ``reader`` is None when
-    the items have no text; ``placed`` are the placements it can fill (``with_placements``).
+    the items have no text; ``placed`` are the placements it can fill (``with_placements``). ``past`` knows people
+    and what they did where that is more than the data: the live state of a server.
     """
 
     model: Model
@@ -49,6 +50,7 @@ class Recommender:
     data: Dataset
     reader: Reader | None = None
     placed: Placed = field(default_factory=Placed)
+    past: HistorySource | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -61,7 +63,7 @@ class Recommender:
     @cached_property
     def asker(self) -> Asker:
         """What finds the people, items and places that a caller names."""
-        return Asker(self.data, self.reader)
+        return Asker(self.data, self.reader, self.past or self.data)
 
     @property
     def newest_us(self) -> int:
@@ -118,9 +120,9 @@ class Recommender:
             raise ConfigError("items were given, and no placement is about them", 'Say placement = "product" or "cart".')
         request = self.asker.excluding(asking.request, gone, n or 10, repeat, placement)
         if request.query is not None:
-            slates, served = self._by_text(request, n or 10), "text"
+            slates, served = self.by_text(request, n or 10), "text"
         else:
-            slates, served = self._by_model(request, n or 10)
+            slates, served = self.by_model(request, n or 10)
         policy = str(repeat or self.data.manifest.repeat)
         return Answer(asking.asked, told(slates, self.data), served, policy, tuple(notes))
 
@@ -179,32 +181,46 @@ class Recommender:
         return replace(self, placed=Placed.fit(given, self.data, run or Run(report=silent)))
 
     def recommend_users(
-        self, users: Sequence[str], n: int | None = None, *, now: Time | None = None, placement: str = "home", repeat: Repeat | None = None
+        self,
+        users: Sequence[str],
+        n: int | None = None,
+        *,
+        now: Time | None = None,
+        placement: str = "home",
+        repeat: Repeat | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
-        """Lists for many known users at once: columns user_id, rank, item_id, score. Unknown ids raise.
+        """Lists for many known users at once, in the same ``context``: columns user_id, rank, item_id, score. Unknown names raise.
 
         One batch through the model, several thousand people a second; ``pipeline.batch`` for more than fit in memory.
         """
         ix = self.data.users.ix_of(users)
         if bool((ix < 0).any()):
             raise self._unknown("user", users[int(np.flatnonzero(ix < 0)[0])], self.data.users.ids.to_pylist())
-        slates = self.lists(ix, n, now, placement, repeat)
+        slates = self.lists(ix, n, now, placement, repeat, context)
         rank = np.arange(len(slates.item_ix)) - np.repeat(slates.offsets[:-1], slates.lengths) + 1
         ids = self.catalog.items.names(slates.item_ix)
         names = np.asarray(users, object)[slates.items.rows].tolist()
         return pl.DataFrame({"user_id": names, "rank": rank, "item_id": ids, "score": slates.score})
 
     def lists(
-        self, users: Int32, n: int | None = None, now: Time | None = None, placement: str = "home", repeat: Repeat | None = None
+        self,
+        users: Int32,
+        n: int | None = None,
+        now: Time | None = None,
+        placement: str = "home",
+        repeat: Repeat | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Slates:
         """The same as row numbers, for batches: ``users`` (n_users,) rows of ``data.users``, one list each."""
         at = self.asker.at(now)
-        request = Requests.of(self.asker.histories(users, at), users, at)
+        said = self.asker.same_context(context or {}, len(users))
+        request = Requests.of(self.asker.histories(users, at), users, at, context=said)
         if placement != "home" or self.shelves.has("home"):
             standing = self.shelves.find(placement)
             request = self.asker.excluding(request, [], n or standing.size, repeat or standing.repeat, placement)
             return self.shelves.stand(standing, request, n or standing.size).slates
-        return self._by_model(self.asker.excluding(request, [], n or 10, repeat, placement), n or 10)[0]
+        return self.by_model(self.asker.excluding(request, [], n or 10, repeat, placement), n or 10)[0]
 
     def similar(self, item: str, n: int = 10, *, by: Literal["auto", "text", "behaviour"] = "auto") -> Answer:
         """The n items most like one: by meaning where items have text, else by what its takers take next.
@@ -221,13 +237,13 @@ class Recommender:
         itself = Ragged.of([[ix]])
         if vectors is not None and readable and by != "behaviour":
             request = Requests.of(Histories.empty(1), exclude=itself, query_vectors=vectors.matrix[ix][None, :])
-            slates, served = self._by_text(request, n), "text"
+            slates, served = self.by_text(request, n), "text"
         else:
             request = replace(
                 self.asker.excluding(Requests.of(self.asker.given([ix], self.newest_us), now_us=self.newest_us), [], n, None, "item"),
                 exclude=itself,
             )
-            slates, served = self._by_model(request, n)
+            slates, served = self.by_model(request, n)
         return Answer(f"similar to {self.catalog.titles(np.array([ix]))[0]}", told(slates, self.data), served, "allow")
 
     def with_items(self, table: pl.DataFrame | Sequence[Mapping[str, Any]]) -> Self:
@@ -297,7 +313,7 @@ class Recommender:
 
     # From Requests to an answer.
 
-    def _by_text(self, request: Requests, n: int) -> Slates:
+    def by_text(self, request: Requests, n: int) -> Slates:
         """Cosine of query and item vectors; items without text never."""
         vectors = self.catalog.vectors["text"]
         query = request.query_vectors if request.query_vectors is not None else np.zeros((len(request), vectors.dim), np.float32)
@@ -305,7 +321,7 @@ class Recommender:
         index = ExactIndex(vectors.matrix, live)
         return index.search(query, n, exclude=request.exclude, candidates=request.candidates, allowed=request.allowed)
 
-    def _by_model(self, request: Requests, n: int) -> tuple[Slates, str]:
+    def by_model(self, request: Requests, n: int) -> tuple[Slates, str]:
         """The model's lists, filled up by the fallback where they are short."""
         kind = self.model.spec.kind
         found = self.model.retrieve(request, n)

@@ -112,6 +112,15 @@ def test_another_question_does_not_go_on_with_these_parts(wise: Recommender, tmp
         Batch(wise, "home", part_users=10).write(out)
 
 
+def test_a_folder_of_somebody_else_is_left_alone(wise: Recommender, tmp_path: Path) -> None:
+    own = parts_folder(tmp_path / "lists.parquet")
+    own.mkdir()
+    (own / "letter.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"lists\.parquet\.parts' holds other files"):
+        Batch(wise).write(tmp_path / "lists.parquet")
+    assert [path.name for path in own.iterdir()] == ["letter.txt"]
+
+
 def test_a_saved_recommender_goes_on_with_the_parts(wise: Recommender, tmp_path: Path) -> None:
     assert fingerprint(Recommender.load(wise.save(tmp_path / "m"))) == fingerprint(wise)
     assert fingerprint(asker(seed=1)) != fingerprint(wise)

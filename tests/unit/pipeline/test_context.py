@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from zhiyin.base.arrays import Ragged
+from zhiyin.base.errors import UnknownNameError
 from zhiyin.base.units import US_PER_HOUR
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
@@ -19,6 +20,7 @@ from zhiyin.data.schema import Repeat
 from zhiyin.data.truth import Holdout, Truth
 from zhiyin.models.retrieve.popular import PopularSpec
 from zhiyin.models.two_stage import BASE, TwoStageSpec
+from zhiyin.pipeline.batch import Batch
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.testing.small import small_world
 
@@ -59,3 +61,16 @@ def test_what_nobody_knows_is_said_and_left_out(served: Recommender) -> None:
     assert any("context 'scnee' is unknown, left out. Did you mean 'scene'?" in note for note in answer.notes)
     assert answer.ids == served.recommend("u1", n=3).ids
     assert len(served.recommend("u1", n=3, context={"scene": "never seen"})) == 3
+
+
+def test_lists_for_everybody_in_one_scene(served: Recommender, tmp_path: Path) -> None:
+    out = {scene: tmp_path / f"{scene}.parquet" for scene in ("work", "home")}
+    for scene, path in out.items():
+        Batch(served, n=1, context={"scene": scene}).write(path)
+    best = {scene: set(pl.read_parquet(path)["item_id"]) for scene, path in out.items()}
+    assert best == {"work": {f"i{WORK}"}, "home": {f"i{HOME}"}}
+    assert set(served.recommend_users(["u1", "u2"], 1, context={"scene": "home"})["item_id"]) == {f"i{HOME}"}
+    assert Batch(served, context={"scene": "work"}).question() != Batch(served, context={"scene": "home"}).question()
+    with pytest.raises(UnknownNameError, match=r"no context column is named 'scnee'.*Did you mean 'scene'"):
+        Batch(served, context={"scnee": "work"}).write(tmp_path / "x.parquet")
+    assert not (tmp_path / "x.parquet.parts").exists()
