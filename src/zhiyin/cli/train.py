@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 SearchOption = Annotated[
     str | None,
-    typer.Option("--search", metavar="BUDGET", help="Search for settings, by validation alone: 30 trials, 20m CPU minutes, or 30,20m."),
+    typer.Option(
+        "--search",
+        metavar="BUDGET",
+        help="Search for settings, by validation alone: 30 trials, 20m CPU minutes, or 30,20m. Of two stages, for those of the first.",
+    ),
 ]
 TrackerOption = Annotated[
     str | None, typer.Option("--tracker", metavar="tensorboard|wandb", help="Also keep curves in OUT.training; wandb stays offline.")

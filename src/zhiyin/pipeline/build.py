@@ -45,7 +45,9 @@ def quick_spec(spec: ModelSpec, data: Dataset) -> ModelSpec:
         parts = spec.parts or default_parts(data)
         return spec.model_copy(update={"parts": tuple({**quick_settings(part.get("kind", ""), data), **part} for part in parts)})
     if isinstance(spec, TwoStageSpec):
-        return spec.model_copy(update={"first": quick_spec(spec_of(spec.first), data).described()})
+        first = quick_spec(spec_of(spec.first), data)
+        # Only what was said or quickened: a search may still choose the rest.
+        return spec.model_copy(update={"first": {"kind": first.kind, **first.model_dump(mode="json", exclude_unset=True)}})
     own = {key: value for key, value in quick_settings(spec.kind, data).items() if key not in spec.model_fields_set}
     return spec.model_copy(update=own) if own else spec
 

@@ -117,8 +117,9 @@ def _assembled(spec: ModelSpec, parts: Mapping[str, ModelSpec]) -> ModelSpec:
 
 
 def _table(spec: ModelSpec) -> dict[str, Any]:
-    """As in a TOML file, where what is None is not written."""
-    return {k: v for k, v in spec.described().items() if v is not None}
+    """As in a TOML file, where None is not written; kept only where it is not the default, as Python can say it."""
+    usual = type(spec).model_fields
+    return {k: v for k, v in spec.described().items() if v is not None or usual[k].default is not None}
 
 
 def _space(spec: ModelSpec) -> dict[str, Knob]:

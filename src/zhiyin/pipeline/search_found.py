@@ -99,6 +99,8 @@ class Found:
             )
         if len(self.parts) > 1:
             lines.append("  Parts are searched one by one; the model weighs them afterwards.")
+        if self.spec.kind == "two-stage":
+            lines.append("  Of the two stages only the first was searched: the ranker learns from the requests that trials are judged by.")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

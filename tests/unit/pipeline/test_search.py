@@ -20,7 +20,7 @@ from zhiyin.data.split import default_split
 from zhiyin.data.truth import ndcg_at
 from zhiyin.models.registry import RETRIEVERS, spec_of
 from zhiyin.models.retrieve.ease import EaseSpec
-from zhiyin.pipeline.build import read_spec
+from zhiyin.pipeline.build import quick_spec, read_spec
 from zhiyin.pipeline.search import search, searched
 from zhiyin.pipeline.search_found import Budget, write_found
 from zhiyin.pipeline.search_space import SPACES, Between, OneOf, Whole
@@ -164,9 +164,26 @@ def test_of_two_stages_the_first_is_searched(cut: Split, tmp_path: Path) -> None
     spec = spec_of({"kind": "two-stage", "first": {"kind": "zhiyin", "parts": [{"kind": "ease"}, {"kind": "popular"}]}})
     found = search(spec, cut.train, cut.validation, Budget(6), Run())
     assert [p.name for p in found.parts] == ["ease", "popular"]
+    assert "Of the two stages only the first was searched" in found.to_text()
     assert found.spec.kind == "two-stage" and found.spec.first["parts"][0]["l2"] != 200.0
     write_found(found, tmp_path)
     assert read_spec(str(tmp_path / "best.toml")) == found.spec
+
+
+def test_quick_two_stages_leave_the_search_its_settings(data: Dataset) -> None:
+    quick = quick_spec(spec_of({"kind": "two-stage", "first": {"kind": "ease", "l2": 3.0}}), data)
+    assert quick.first == {"kind": "ease", "l2": 3.0}
+    found = searched(data, quick, Budget(3), split=default_split, run=Run())
+    assert found.spec.first["l2"] == 3.0 and {"history_decay"} == set(found.tried[0].settings)
+    first = quick_spec(spec_of({"kind": "two-stage", "first": {"kind": "sequence"}}), data).first
+    assert first["epochs"] == 12 and "layers" not in first
+
+
+def test_what_python_switched_off_stays_off(cut: Split) -> None:
+    default = RETRIEVERS.get("sequence")()
+    chosen = {name: getattr(default, name) for name in SPACES["sequence"]}  # nothing left to search in this part
+    spec = spec_of({"kind": "zhiyin", "parts": [{"kind": "ease"}, {"kind": "sequence", "memory": None, **chosen}]})
+    assert search(spec, cut.train, cut.validation, Budget(2), Run()).spec.parts[1]["memory"] is None
 
 
 def test_hopeless_trials_are_pruned_and_failures_are_told(cut: Split, monkeypatch: pytest.MonkeyPatch) -> None:
