@@ -11,6 +11,7 @@ import polars as pl
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged, offsets_of
 from zhiyin.base.errors import ConfigError, nearest
 from zhiyin.base.units import US_PER_DAY
+from zhiyin.data.categories import numbered
 from zhiyin.data.dataset import Dataset
 from zhiyin.pipeline.placement import Rules
 
@@ -45,14 +46,9 @@ class ItemFacts:
         """Number of each item's category, -1 = none, and their names: (n_items,)."""
         column = self.category_column(asked)
         if column not in self._categories:
-            self._categories[column] = self._numbered(self.data.catalog.table[column].cast(pl.String))
+            codes, names = numbered(self.data.catalog, column)
+            self._categories[column] = codes, list(names)
         return self._categories[column]
-
-    @staticmethod
-    def _numbered(values: pl.Series) -> tuple[Int32, list[str]]:
-        names = values.drop_nulls().unique().sort()
-        codes = values.replace_strict(names, np.arange(len(names), dtype=np.int32), default=-1, return_dtype=pl.Int32)
-        return codes.to_numpy().astype(np.int32), names.to_list()
 
     @cached_property
     def price(self) -> Float32:
