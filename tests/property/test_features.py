@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zhiyin.data.dataset import Dataset
@@ -69,6 +69,7 @@ def test_a_log_that_ends_before_now_says_the_same(name: str, at: int, after: int
 @settings(max_examples=10, deadline=None)
 @given(rows=st.lists(st.integers(0, 25), max_size=6), order=st.sampled_from(["time", "position", "none"]), n=st.integers(0, 20))
 def test_any_part_of_a_batch_is_that_part(name: str, rows: list[int], order: str, n: int) -> None:
+    assume((name, order) != ("history", "none"))  # refused
     source = fitted(name, 0, order)
     requests, slates = every_pair(world(0, order))
     whole = slates.with_columns(source.names, source.features(requests, slates))

@@ -136,6 +136,7 @@ def one_value_each(case: SourceCase) -> None:
     case.require(case.values.dtype == np.float32 and case.values.shape == shape, "one float32 per row and name")
     case.require(not bool(np.isinf(case.values).any()), "values are finite or NaN")
     case.require(len(set(case.source.names)) == len(case.source.names), "every name stands once")
+    case.require(case.spec.names_on(case.data) == case.source.names, "names_on tells the names before anything is fitted")
     case.require(mark() == before, "requests and slates stay as they were")
     families = {case.source.spec.family_of(name) for name in case.source.names}
     case.require(families <= {"behaviour", "interest", "context", "social"}, "every column is of one of the four families")

@@ -34,6 +34,9 @@ class CompanionsSpec(FeatureSpec):
 
     shrink: Annotated[float, Field(ge=0)] = 5.0
 
+    def names_on(self, data: Dataset) -> tuple[str, ...]:
+        return NAMES
+
     def fit(self, data: Dataset) -> Companions:
         has = data.positive.matrix()
         has.data[:] = 1

@@ -66,10 +66,20 @@ class CountsSpec(FeatureSpec):
         counted = column.partition(".")[2].split("+")
         return "context" if any(by.split(".")[0] in (*CLOCK, "context", "place") for by in counted) else self.family
 
-    def fit(self, data: Dataset) -> Counts:
+    def names_on(self, data: Dataset) -> tuple[str, ...]:
+        return self._asked_of(data).names
+
+    def _asked_of(self, data: Dataset) -> Counts:
+        """What it counts on such data, with nothing counted yet; raises ConfigError for a name that means nothing there."""
         dims = Dims.of(data)
         spec = self if self.tables else self.model_copy(update={"tables": default_tables(dims)})
-        positive = data.positive
+        for name in dict.fromkeys(name for table in spec.tables for name in table.by):
+            dims.check(name)
+        return Counts(spec, dims, {})
+
+    def fit(self, data: Dataset) -> Counts:
+        nothing = self._asked_of(data)
+        spec, dims, positive = nothing.spec, nothing.dims, data.positive
         timed = dims.timed
         time = positive.events.time_us if timed else np.zeros(len(positive.events), np.int64)
         codes: dict[str, Int64] = {}
@@ -80,12 +90,12 @@ class CountsSpec(FeatureSpec):
                     codes[name] = dims.of_events(name, positive)
             keys = together([codes[name] for name in by]) if by else np.zeros(len(time), np.int64)
             stores[by] = AsOfCounts.of(keys[keys >= 0], time[keys >= 0], half_lives if timed else ())
-        return Counts(spec, dims, stores)
+        return replace(nothing, stores=stores)
 
     def restore(self, state: State, data: Dataset) -> Counts:
         values = {name: tuple(known) for name, known in state.meta["values"].items()}
         contexts = tuple(state.meta["contexts"])
-        dims = Dims(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
+        dims = Dims(data.manifest.time_zone, data.manifest.order, values, data.catalog, contexts)
         stores = {by: AsOfCounts.from_arrays(state.under(f"store{i}").arrays) for i, by in enumerate(_needed(self.tables))}
         return Counts(self, dims, stores)
 

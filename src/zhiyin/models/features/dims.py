@@ -2,10 +2,11 @@
 
     user, item, category columns of the item, context columns, place
     hour (0..23), daypart (0..5), weekday (0..6), weekend (0, 1) in the data's own time zone
-    previous, previous2: the items just before; previous.<column>: a category of the item before
+    previous, previous2: the liked items just before; previous.<column>: a category of the item before
 
 The same names are read from events (to count) and from requests with slates (to ask). -1 = unknown: such
-events are not counted and such questions have no answer.
+events are not counted, so questions about them find none. A column of the items that has one of these names
+is not counted: the name means what stands here.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from zhiyin.data.catalog import Catalog
 from zhiyin.data.context import as_words
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
+from zhiyin.data.schema import Order
 from zhiyin.data.slates import Slates
+from zhiyin.models.retrieve.profile import liked
 from zhiyin.spacetime.calendar import day_of_week, hour_of_day
 
 CLOCK = ("hour", "daypart", "weekday", "weekend")
 BEFORE = ("previous", "previous2")
+OWN = ("user", "item", "place", *CLOCK, *BEFORE)
+"""Names that are taken: a category of the items cannot have them."""
 NEWS = ("session", "split")
 """Context columns that a request cannot know of itself: the name of its session, the part it was put in."""
 
@@ -37,7 +42,7 @@ class Dims:
     """How values become numbers: the category values seen at fit, the time zone."""
 
     zone: str
-    timed: bool
+    order: Order
     values: Mapping[str, tuple[str, ...]]  # category and context columns -> known values
     catalog: Catalog
     contexts: tuple[str, ...] = ()
@@ -49,7 +54,7 @@ class Dims:
         columns = data.manifest.items.columns if data.manifest.items else {}
         values: dict[str, tuple[str, ...]] = {}
         for name, kind in columns.items():
-            if kind in ("category", "language", "domain", "text") and name in data.catalog.table.columns:
+            if kind in ("category", "language", "domain", "text") and name in data.catalog.table.columns and name not in OWN:
                 known = data.catalog.table[name].cast(pl.String).drop_nulls().unique().sort()
                 # A text column with few values (a place's kind of venue) is a category in all but name.
                 few = kind != "text" or (len(known) <= 1_000 and len(known) * 5 <= len(data.catalog))
@@ -58,7 +63,11 @@ class Dims:
         contexts = tuple(name for name in data.events.context.columns if name not in NEWS and _countable(data.events.context[name], most))
         for name in contexts:
             values[f"context.{name}"] = tuple(data.events.context[name].cast(pl.String).drop_nulls().unique().sort().to_list())
-        return cls(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog, contexts)
+        return cls(data.manifest.time_zone, data.manifest.order, values, data.catalog, contexts)
+
+    @property
+    def timed(self) -> bool:
+        return self.order == "time"
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -71,9 +80,15 @@ class Dims:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """What can be counted by: no clock without time, nothing before without order."""
         clock = CLOCK if self.timed else ()
-        before = (*BEFORE, *(f"previous.{name}" for name in self.categories))
+        before = (*BEFORE, *(f"previous.{name}" for name in self.categories)) if self.order != "none" else ()
         return ("user", "item", "place", *self.values, *clock, *before)
+
+    def check(self, name: str) -> None:
+        """Raises ConfigError for a name that means nothing on this data."""
+        if name not in self.names:
+            raise ConfigError(f"nothing can be counted by '{name}' on this data", nearest(name, self.names))
 
     def of_items(self, column: str) -> Int64:
         """The code of each catalogue row: (n_items,)."""
@@ -103,10 +118,9 @@ class Dims:
             return _clock(name, e.time_us, self.zone)
         if name in BEFORE:
             return _previous(data, 1 if name == "previous" else 2)
-        if name.startswith("previous."):
-            before = _previous(data, 1)
-            return np.where(before >= 0, self.of_items(name.removeprefix("previous."))[before], -1)
-        raise self._unknown(name)
+        self.check(name)
+        before = _previous(data, 1)
+        return np.where(before >= 0, self.of_items(name.removeprefix("previous."))[before], -1)
 
     def of_rows(self, name: str, requests: Requests, slates: Slates) -> Int64:
         """The code of every flat slate row: (n_rows,)."""
@@ -129,13 +143,9 @@ class Dims:
             return _clock(name, requests.now_us, self.zone)
         if name in BEFORE:
             return _last(requests, 1 if name == "previous" else 2)
-        if name.startswith("previous."):
-            before = _last(requests, 1)
-            return np.where(before >= 0, self.of_items(name.removeprefix("previous."))[before], -1)
-        raise self._unknown(name)
-
-    def _unknown(self, name: str) -> ConfigError:
-        return ConfigError(f"nothing can be counted by '{name}'", nearest(name, self.names))
+        self.check(name)
+        before = _last(requests, 1)
+        return np.where(before >= 0, self.of_items(name.removeprefix("previous."))[before], -1)
 
 
 def _countable(values: pl.Series, most: int) -> bool:
@@ -181,6 +191,6 @@ def _previous(data: Dataset, steps: int) -> Int64:
 
 
 def _last(requests: Requests, steps: int) -> Int64:
-    history = requests.history
+    history = liked(requests.history)
     at = history.offsets[1:] - steps
     return np.where(history.lengths >= steps, history.item_ix[np.maximum(at, 0)] if len(history.item_ix) else -1, -1).astype(np.int64)

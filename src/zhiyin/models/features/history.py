@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from zhiyin.base.arrays import Float32, Float64, Int64
+from zhiyin.base.errors import ConfigError
 from zhiyin.base.units import US_PER_DAY, US_PER_HOUR
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -30,7 +31,10 @@ from zhiyin.spacetime.calendar import local_us
 
 
 class HistorySpec(FeatureSpec):
-    """Choose wherever people have histories. ``hour_widths`` are standard deviations of "near this hour", in hours."""
+    """Choose wherever people have histories in some order. ``hour_widths`` are standard deviations of "near this hour", in hours.
+
+    Raises ConfigError on data without order, whose histories may hold the very event that is asked about: see ``companions``.
+    """
 
     kind: ClassVar[str] = "history"
 
@@ -44,11 +48,17 @@ class HistorySpec(FeatureSpec):
         return "context" if re.search(r"\.(hour[\d.]+|week|weekend)$", column) else self.family
 
     def fit(self, data: Dataset) -> History:
+        if data.manifest.order == "none":
+            raise ConfigError(
+                f"feature source 'history' would know the answer: data set '{data.manifest.name}' has order = \"none\", "
+                "so what a person did before holds the very event that is asked about",
+                "Use 'companions', which leaves it out.",
+            )
         return History(self, Dims.of(data))
 
     def restore(self, state: State, data: Dataset) -> History:
         values = {name: tuple(known) for name, known in state.meta["values"].items()}
-        return History(self, Dims(data.manifest.time_zone, data.manifest.order == "time", values, data.catalog))
+        return History(self, Dims(data.manifest.time_zone, data.manifest.order, values, data.catalog))
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ class SocialSpec(FeatureSpec):
     kind: ClassVar[str] = "social"
     family: ClassVar[str] = "social"
 
+    def names_on(self, data: Dataset) -> tuple[str, ...]:
+        return NAMES
+
     def fit(self, data: Dataset) -> Social:
         head, tail = friends_of(data)
         order = np.argsort(head, kind="stable")

@@ -52,6 +52,10 @@ class FeatureSpec(Spec):
     def described(self) -> dict[str, Any]:
         return {"kind": self.kind, **self.model_dump(mode="json")}
 
+    def names_on(self, data: Dataset) -> tuple[str, ...]:
+        """The columns it gives on such data; raises as ``fit`` does where it cannot. A source that counts says so without counting."""
+        return self.fit(data).names
+
     def fit(self, data: Dataset) -> FittedSource:
         raise TypeError(f"{type(self).__name__} does not say how to fit")
 

@@ -14,6 +14,12 @@ def test_distances_need_coordinates() -> None:
         source_of("nearby").fit(small_world())
 
 
+def test_a_history_without_order_knows_the_answer() -> None:
+    with pytest.raises(ConfigError, match=r"'history' would know the answer: data set 'small-none' has order = \"none\".*Use 'companions'"):
+        source_of("history").fit(small_world("none"))
+    assert source_of("history").fit(small_world("position")).names
+
+
 def test_a_share_is_of_what_is_counted() -> None:
     with pytest.raises(ConfigError, match=r"'of' names 'user', which is not in by = \['item', 'hour'\]"):
         source_of({"kind": "counts", "tables": [{"by": ["item", "hour"], "of": ["user"]}]})
