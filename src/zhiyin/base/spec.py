@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zhiyin.base.digest import digest_json
-from zhiyin.base.errors import ConfigError, nearest
+from zhiyin.base.errors import ConfigError, ZhiyinError, nearest
 
 WORDS = {
     "int_type": "a whole number",
@@ -40,7 +40,9 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise ConfigError(*_first_problem(cls, error, where)) from None
+            nested = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+            # A table within this one has said already what is wrong, and where.
+            raise nested if isinstance(nested, ZhiyinError) else ConfigError(*_first_problem(cls, error, where)) from None
 
     def digest(self) -> str:
         """16 hex digits of the class name and every value."""

@@ -136,6 +136,11 @@ class RankerSpec(Spec):
 
     kind: ClassVar[str] = ""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The slate columns its settings name, to be looked for before anything costly is done."""
+        return ()
+
     def described(self) -> dict[str, Any]:
         return {"kind": self.kind, **self.model_dump(mode="json")}
 

@@ -8,15 +8,16 @@ order is decided on requests it was not fitted on: where it does not help it is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zhiyin.base.arrays import AnyArray, Float32
-from zhiyin.base.errors import ConfigError, FitError
+from zhiyin.base.errors import ConfigError, FitError, nearest
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
@@ -28,14 +29,17 @@ from zhiyin.data.split import default_split
 from zhiyin.data.truth import Holdout, Truth, ndcg_at
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.features.registry import default_sources, source_of
-from zhiyin.models.features.source import FittedSource
+from zhiyin.models.features.source import FeatureSpec, FittedSource
 from zhiyin.models.rank.registry import ranker_of
 from zhiyin.models.registry import spec_of
-from zhiyin.models.retrieve.blend import Blend
+from zhiyin.models.retrieve.blend import Blend, BlendSpec
 from zhiyin.models.roles import Model, ModelSpec, RankerModel, RankingExamples, State
 
 BASE = "score.first"
 """The column of the first stage's own score."""
+
+PLACE = "rank.first"
+"""The column of log(1 + place) in the first stage's own order."""
 
 TRUST = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the ranker in the final order that are tried."""
@@ -61,30 +65,48 @@ class TwoStageSpec(ModelSpec):
     n_examples: Annotated[int, Field(ge=50)] = 8_000
     folds: Annotated[int, Field(ge=2, le=10)] = 3
 
+    @model_validator(mode="after")
+    def _tables_hold(self) -> TwoStageSpec:
+        """Mistakes in any table are said when it is read, not after an hour of training."""
+        if isinstance(spec_of(self.first, "two-stage.first"), TwoStageSpec):
+            raise ConfigError("two stages cannot be the first of two stages", "Name a retriever, such as 'zhiyin' or 'transitions'.")
+        kinds = [spec.kind for spec in self._source_specs()]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ConfigError(f"two-stage.sources names '{kind}' {kinds.count(kind)} times", "Put all its settings in one table.")
+        for name in ranker_of(self.ranker, "two-stage.ranker").reads:
+            if name.startswith(("score.", "rank.")) and not self._of_first(name):
+                raise _no_column(name, (BASE, PLACE))
+        return self
+
+    def _of_first(self, column: str) -> bool:
+        """Whether the first stage may give the column: its score and place, and what each part of a blend says."""
+        of_part = re.match(r"score\.\d+\.", column) is not None
+        return column in (BASE, PLACE) or (of_part and isinstance(spec_of(self.first), BlendSpec))
+
+    def _source_specs(self) -> list[FeatureSpec]:
+        return [source_of(table, f"two-stage.sources[{i}]") for i, table in enumerate(self.sources)]
+
     def fit(self, data: Dataset, run: Run) -> TwoStage:
-        retriever = self._retriever()
         cut = default_split(data) if run.holdout is None else None
         past, holdout = (data, run.holdout) if cut is None else (cut.before_test, cut.test)
+        self._check_columns(past)
         folder = run.folder / "first" if run.folder else None
-        first = retriever.fit(past, replace(run, holdout=holdout, folder=folder))
+        first = spec_of(self.first, "two-stage.first").fit(past, replace(run, holdout=holdout, folder=folder))
         return self.of_first(past, first, replace(run, holdout=holdout))
 
-    def _retriever(self) -> ModelSpec:
-        """The spec of the first stage; mistakes in any table are said now, not after an hour of its training."""
-        first = spec_of(self.first, "two-stage.first")
-        if isinstance(first, TwoStageSpec):
-            raise ConfigError("two stages cannot be the first of two stages", "Name a retriever, such as 'zhiyin' or 'transitions'.")
-        for i, table in enumerate(self.sources):
-            source_of(table, f"two-stage.sources[{i}]")
-        ranker_of(self.ranker, "two-stage.ranker")
-        return first
+    def _check_columns(self, data: Dataset) -> None:
+        """Before the first stage is fitted: raises ConfigError where this data lack what a source or the ranker reads."""
+        known = [name for spec in self._source_specs() or default_sources(data) for name in spec.names_on(data)]
+        for name in ranker_of(self.ranker, "two-stage.ranker").reads:
+            if not self._of_first(name) and name not in known:
+                raise _no_column(name, known)
 
     def of_first(self, data: Dataset, first: Model, run: Run) -> TwoStage:
         """The second stage over a retriever that is fitted on ``data`` already."""
         if run.holdout is None:
             raise FitError("two stages need validation requests to learn the second from", "Give run.holdout.")
-        specs = [source_of(table, f"two-stage.sources[{i}]") for i, table in enumerate(self.sources)] or default_sources(data)
-        sources = tuple(spec.fit(data) for spec in specs)
+        sources = tuple(spec.fit(data) for spec in self._source_specs() or default_sources(data))
         spec = self.model_copy(update={"first": first.spec.described(), "sources": tuple(s.spec.described() for s in sources)})
         stage = Candidates(first, sources)
         run.report({"stage": self.kind, "note": "features of the examples", "step": 1, "of": 3})
@@ -150,11 +172,15 @@ class Candidates:
     def _featured(self, requests: Requests, k: int) -> Slates:
         found = self.first.candidates(requests, k) if isinstance(self.first, Blend) else self.first.retrieve(requests, k)
         place = np.arange(len(found.item_ix)) - np.repeat(found.offsets[:-1], found.lengths)
-        found = found.with_column(BASE, found.score).with_column("rank.first", np.log1p(place))
+        found = found.with_column(BASE, found.score).with_column(PLACE, np.log1p(place))
         return featured(requests, found, self.sources)
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, first=self.first.with_catalog(catalog), sources=tuple(s.with_catalog(catalog) for s in self.sources))
+
+
+def _no_column(name: str, known: Sequence[str]) -> ConfigError:
+    return ConfigError(f"two-stage.ranker reads column '{name}', which neither the first stage nor a source gives", nearest(name, known))
 
 
 def featured(requests: Requests, slates: Slates, sources: Sequence[FittedSource]) -> Slates:

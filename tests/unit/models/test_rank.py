@@ -212,7 +212,7 @@ def test_calibration_needs_validation() -> None:
     with pytest.raises(FitError, match="validation examples are of one kind only"):
         CalibratedSpec(ranker={"kind": "linear"}).fit(TRAIN, RUN, nothing)
     with pytest.raises(UnknownNameError, match="'liner'"):
-        CalibratedSpec(ranker={"kind": "liner"}).fit(TRAIN, RUN, VALIDATION)
+        ranker_of({"kind": "calibrated", "ranker": {"kind": "liner"}})
 
 
 def test_reliability_by_hand() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from zhiyin.models.registry import spec_of
 from zhiyin.models.roles import Model
 from zhiyin.models.two_stage import BASE, TwoStageSpec
 from zhiyin.testing.contracts import same_slates
-from zhiyin.testing.small import by_the_clock, per_event
+from zhiyin.testing.small import by_the_clock, per_event, small_world
 
 FIRST = {"kind": "zhiyin", "parts": [{"kind": "buy-again"}, {"kind": "popular"}]}
 TREES = {"kind": "trees", "base": BASE, "n_trees": 60, "min_leaf": 20, "leaves": 7}
@@ -77,22 +78,43 @@ def test_refusals() -> None:
     few = split.validation.take(np.arange(2))
     with pytest.raises(FitError, match="finds the answers of 2 validation requests only"):
         TwoStageSpec(first=FIRST, ranker=TREES).fit(split.train, Run(threads=1, holdout=few))
-    with pytest.raises(UnknownNameError, match="counts"):
-        TwoStageSpec(first=FIRST, sources=({"kind": "cuonts"},)).fit(split.train, Run(threads=1, holdout=split.validation))
     assert spec_of("two-stage") == TwoStageSpec()
 
 
-def test_mistakes_are_said_before_the_first_stage_is_fitted() -> None:
-    """An hour of training must not end in a misspelt name."""
-    data = by_the_clock(10, 20)
-    told: list[object] = []
+def test_mistakes_are_said_when_the_tables_are_read() -> None:
     for wrong, error, words in (
         ({"ranker": {"kind": "tres"}}, UnknownNameError, "Did you mean 'trees'"),
         ({"ranker": {"kind": "trees", "leaves": "many"}}, ConfigError, "'leaves' in two-stage.ranker"),
+        ({"ranker": {"kind": "trees", "base": "score.frist"}}, ConfigError, r"reads column 'score.frist'.*Did you mean 'score.first'"),
+        ({"ranker": {"kind": "calibrated", "ranker": {"kind": "linaer"}}}, UnknownNameError, "Did you mean 'linear'"),
+        ({"ranker": {"kind": "calibrated", "ranker": {"kind": "trees", "base": "rank.frst"}}}, ConfigError, "reads column 'rank.frst'"),
+        ({"first": {"kind": "popular"}, "ranker": {"kind": "trees", "base": "score.0.popular.z"}}, ConfigError, "neither the first stage"),
         ({"sources": ({"kind": "counts"}, {"kind": "histroy"})}, UnknownNameError, "Did you mean 'history'"),
         ({"sources": ({"kind": "counts", "half": 3},)}, ConfigError, r"unknown key 'half' in two-stage.sources\[0\]"),
+        ({"sources": ({"kind": "interest"}, {"kind": "interest", "last": 5})}, ConfigError, "names 'interest' 2 times.*in one table"),
         ({"first": {"kind": "two-stage"}}, ConfigError, "two stages cannot be the first of two stages"),
     ):
         with pytest.raises(error, match=words):
-            TwoStageSpec.parse({"first": FIRST, **wrong}).fit(data, Run(report=told.append))
+            spec_of({"kind": "two-stage", "first": FIRST, **wrong})
+    whole = {"kind": "trees", "base": "score.0.buy-again.share"}
+    assert spec_of({"kind": "two-stage", "first": FIRST, "ranker": whole}).described()["ranker"] == whole
+
+
+@pytest.mark.parametrize(
+    ("order", "wrong", "words"),
+    [
+        ("none", {"sources": ({"kind": "history"},)}, "'history' would know the answer.*Use 'companions'"),
+        ("time", {"sources": ({"kind": "counts"}, {"kind": "nearby"})}, "'nearby' needs the coordinates of items"),
+        ("none", {"sources": ({"kind": "counts", "tables": [{"by": ["hour"]}]},)}, "nothing can be counted by 'hour' on this data"),
+        ("none", {"sources": ({"kind": "counts", "tables": [{"by": ["previous"]}]},)}, "nothing can be counted by 'previous' on this data"),
+        ("time", {"ranker": {"kind": "linear", "columns": ["own.item.n", "km.last"]}}, "reads column 'km.last', which neither"),
+        ("time", {"ranker": {"kind": "cross", "embed": ["item", "n.itm"]}}, "reads column 'n.itm'.*Did you mean 'n.item'"),
+    ],
+)
+def test_what_the_data_cannot_give_is_said_before_the_first_stage_is_fitted(order: Any, wrong: dict[str, Any], words: str) -> None:
+    """An hour of training must not end in a misspelt column."""
+    data = small_world(order)
+    told: list[object] = []
+    with pytest.raises(ConfigError, match=words):
+        TwoStageSpec.parse({"first": FIRST, **wrong}).fit(data, Run(report=told.append))
     assert not told

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
+from pydantic import model_validator
 
 from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64
 from zhiyin.base.errors import FitError
@@ -103,9 +104,18 @@ class CalibratedSpec(RankerSpec):
     ranker: dict[str, object]
     calibrate: Literal["none", "platt", "isotonic"] = "platt"
 
+    @model_validator(mode="after")
+    def _the_ranker_is_one(self) -> CalibratedSpec:
+        ranker_of(self.ranker, "ranker 'calibrated'")
+        return self
+
     @property
     def inner(self) -> RankerSpec:
         return ranker_of(self.ranker, "ranker 'calibrated'")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.inner.reads
 
     def fit(self, examples: RankingExamples, run: Run, validation: RankingExamples | None = None) -> Calibrated:
         """Raises FitError without validation examples of both kinds."""

@@ -34,6 +34,10 @@ class LinearSpec(RankerSpec):
     columns: tuple[str, ...] = ()
     l2: Annotated[float, Field(ge=0)] = 1.0
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns
+
     def fit(self, examples: RankingExamples, run: Run, validation: RankingExamples | None = None) -> Linear:
         columns = columns_read(self.columns, examples, self.kind)
         values = matrix_of(examples.slates, columns, self.kind)

@@ -75,6 +75,15 @@ class NeuralSpec(RankerSpec):
     patience: Annotated[int, Field(ge=1)] = 3
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns + self.embedded_columns
+
+    @property
+    def embedded_columns(self) -> tuple[str, ...]:
+        """Those of ``embed`` that are slate columns."""
+        return tuple(name for name in self.embed if name not in ("item", "user"))
+
+    @property
     def time(self) -> int:
         """How many events of the history it looks at; 0 = it knows no items."""
         return 0
@@ -182,8 +191,7 @@ class Neural:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        embedded = tuple(name for name in self.spec.embed if name not in ("item", "user"))
-        return self.inputs.columns + embedded
+        return self.inputs.columns + self.spec.embedded_columns
 
     def score(self, requests: Requests, slates: Slates) -> Float32:
         """Logits (n_rows,)."""

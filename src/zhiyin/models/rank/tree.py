@@ -33,6 +33,10 @@ class TreeSpec(RankerSpec):
     leaves: Annotated[int, Field(ge=2)] = 12
     min_leaf: Annotated[int, Field(ge=1)] = 30
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns
+
     def fit(self, examples: RankingExamples, run: Run, validation: RankingExamples | None = None) -> Tree:
         from sklearn.tree import DecisionTreeClassifier
 

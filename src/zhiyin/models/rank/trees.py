@@ -54,6 +54,10 @@ class TreesSpec(RankerSpec):
     feature_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     patience: Annotated[int, Field(ge=1)] = 30
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.columns if self.base is None else (*self.columns, self.base)
+
     def fit(self, examples: RankingExamples, run: Run, validation: RankingExamples | None = None) -> Trees:
         """Raises FitError for lists longer than LightGBM can order."""
         import lightgbm
