@@ -2,7 +2,7 @@
 
     user, item, category columns of the item, context columns, place
     hour (0..23), daypart (0..5), weekday (0..6), weekend (0, 1) in the data's own time zone
-    previous, previous2: the liked items just before; previous.<column>: a category of the item before
+    previous, previous2: the items just before; previous.<column>: a category of the item before
 
 The same names are read from events (to count) and from requests with slates (to ask). -1 = unknown: such
 events are not counted, so questions about them find none. A column of the items that has one of these names
@@ -26,7 +26,6 @@ from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Requests
 from zhiyin.data.schema import Order
 from zhiyin.data.slates import Slates
-from zhiyin.models.retrieve.profile import liked
 from zhiyin.spacetime.calendar import day_of_week, hour_of_day
 
 CLOCK = ("hour", "daypart", "weekday", "weekend")
@@ -191,6 +190,6 @@ def _previous(data: Dataset, steps: int) -> Int64:
 
 
 def _last(requests: Requests, steps: int) -> Int64:
-    history = liked(requests.history)
+    history = requests.history
     at = history.offsets[1:] - steps
     return np.where(history.lengths >= steps, history.item_ix[np.maximum(at, 0)] if len(history.item_ix) else -1, -1).astype(np.int64)

@@ -101,14 +101,6 @@ def test_a_column_of_the_items_cannot_take_a_name_that_has_a_meaning() -> None:
     assert HistorySpec().names_on(data) == HistorySpec().names_on(plain)
 
 
-def test_the_item_before_is_the_last_one_that_was_liked() -> None:
-    """What is counted are liked events, so that is what is asked by."""
-    data = made([(0, 0, 0), (0, 1, 1), (1, 0, 0), (1, 2, 1)])
-    disliked = replace(data, events=replace(data.events, weight=(data.events.item_ix != 2).astype(np.float32)))
-    source = CountsSpec(tables=(Counted(by=("previous", "item")),)).fit(disliked)
-    assert asked(disliked, source, 1, 4, "n.previous+item") == pytest.approx(np.log1p([0, 1, 0, 0]))
-
-
 def test_shares_of_the_own_history() -> None:
     data = made([(0, 0, 0), (0, 1, 1), (0, 0, 3), (0, 2, 3.25)], n_users=2)
     source = HistorySpec(half_lives_days=(1,), half_lives_events=(1,), hour_widths=(2,)).fit(data)
