@@ -27,6 +27,8 @@ WORDS = {
     "too_long": "shorter",
 }
 """What a value of the wrong type should have been, as the writer of a TOML file knows it."""
+BRANCHES = ("str", "int", "float", "bool", "dict[str,any]")
+"""How pydantic names the ways to read a value that may have several types: no part of the path a person wrote."""
 
 
 class Spec(BaseModel):
@@ -50,15 +52,18 @@ class Spec(BaseModel):
 
 
 def _first_problem(cls: type[BaseModel], error: ValidationError, where: str) -> tuple[str, str]:
-    first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
+    first, *others = error.errors(include_url=False)
+    several = first["loc"][-1:] and first["loc"][-1] in BRANCHES
+    path = ".".join(str(part) for part in (first["loc"][:-1] if several else first["loc"]))
     place = f" in {where}" if where else ""
     if first["type"] == "extra_forbidden":
         return f"unknown key '{path}'{place}", nearest(str(first["loc"][-1]), _known(cls, first["loc"]))
     if first["type"] == "missing":
         return f"key '{path}' is missing{place}", "Add it."
     if first["type"] in WORDS:
-        return f"'{path}'{place} must be {WORDS[first['type']]}, not {first['input']!r}", ""
+        same = [first, *(e for e in others if several and e["type"] in WORDS and e["loc"][:-1] == first["loc"][:-1])]
+        wanted = " or ".join(dict.fromkeys(WORDS[e["type"]] for e in same))
+        return f"'{path}'{place} must be {wanted}, not {first['input']!r}", ""
     said = first["msg"].removeprefix("Value error, ")
     given = f", not {first['input']!r}" if first["type"] != "value_error" else ""
     return f"'{path}'{place}: {said[0].lower() + said[1:]}{given}", ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ class Inner(Spec):
 class Outer(Spec):
     name: str
     inner: Inner = Inner()
+    parts: tuple[str | dict[str, Any], ...] = ()
     LIMIT: ClassVar[int] = 3
 
 
@@ -75,6 +76,7 @@ def test_nearest_names_one_or_all() -> None:
         ({}, r"key 'name' is missing in shop.toml"),
         ({"name": "a", "inner": 3}, r"'inner' in shop.toml must be a table \{ \}, not 3"),
         ({"name": ["a"]}, r"'name' in shop.toml must be text in quotes, not \['a'\]"),
+        ({"name": "a", "parts": ["b", 3]}, r"'parts.1' in shop.toml must be text in quotes or a table \{ \}, not 3"),
         ({"name": "a", "inner": {"depth": "deep"}}, r"'inner.depth' in shop.toml must be a whole number, not 'deep'"),
     ],
 )
