@@ -70,6 +70,22 @@ def test_tree_walks_as_sklearn_does() -> None:
     np.testing.assert_array_equal(ranker.leaf_of(values), reference.apply(values))
 
 
+def test_tree_of_one_column_walks_as_sklearn_does() -> None:
+    ranker = TreeSpec(leaves=4, columns=("price",)).fit(TRAIN, RUN)
+    values = matrix_of(TRAIN.slates, ("price",), "tree")
+    reference = DecisionTreeClassifier(criterion="log_loss", max_leaf_nodes=4, min_samples_leaf=30, random_state=0).fit(
+        values, TRAIN.labels
+    )
+    np.testing.assert_array_equal(ranker.leaf_of(values), reference.apply(values))
+
+
+@pytest.mark.parametrize("kind", ["linear", "tree", "trees", "cross"])
+def test_examples_without_columns_are_refused(kind: str) -> None:
+    bare = replace(TRAIN, slates=replace(TRAIN.slates, columns={}))
+    with pytest.raises(FitError, match=f"ranker '{kind}' got examples without columns"):
+        ranker_of(kind).fit(bare, RUN)
+
+
 def test_tree_tells_rules_on_one_page() -> None:
     told = TreeSpec(leaves=4, columns=("liking", "price")).fit(TRAIN, RUN).told()
     lines = told.splitlines()

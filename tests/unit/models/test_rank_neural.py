@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhiyin.base.arrays import Ragged
-from zhiyin.base.errors import ConfigError
+from zhiyin.base.errors import ConfigError, FitError
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
@@ -141,6 +141,16 @@ def test_unknown_codes_and_people_share_a_row() -> None:
     nobody = Requests.of(Histories.of_items(Ragged.empty(len(TEST.requests))), None, 1_000_000)
     np.testing.assert_array_equal(ranker.score(strange, TEST.slates), ranker.score(nobody, TEST.slates))
     assert ranker.columns == ("liking", "price", "hour", "noise")
+
+
+@pytest.mark.parametrize(("kind", "more"), [("cross", {"embed": ["item", "hour"]}), ("attention", {})])
+def test_codes_or_a_history_alone_are_enough_but_not_without_anything_chosen(kind: str, more: dict[str, Any]) -> None:
+    hour = {"hour": TRAIN.slates.columns["hour"]} if more else {}
+    bare = replace(TRAIN, slates=replace(TRAIN.slates, columns=hour))
+    ranker = spec({"kind": kind}, epochs=1, **more).fit(bare, Run(threads=1))
+    assert np.isfinite(ranker.score(bare.requests, bare.slates)).all()
+    with pytest.raises(FitError, match="examples of one kind only"):
+        spec({"kind": kind}, **more).fit(replace(bare, labels=np.zeros_like(bare.labels)), Run(threads=1))
 
 
 def test_a_code_column_must_be_there() -> None:

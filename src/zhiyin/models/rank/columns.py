@@ -17,13 +17,20 @@ WIDEST = 8.0
 """Standard deviations beyond which a standardised value says no more: one outlier must not own a sum."""
 
 
-def columns_read(asked: Sequence[str], examples: RankingExamples, kind: str) -> tuple[str, ...]:
-    """The columns asked for, or all that the examples have; raises where nothing can be learned."""
+def check_examples(examples: RankingExamples, kind: str) -> None:
+    """Raises FitError where nothing can be learned: no examples, or all of one kind."""
     if not len(examples.labels):
         raise FitError(f"ranker '{kind}' got no examples", "Give it lists with labels.")
     if not bool((examples.labels > 0).any()) or bool((examples.labels > 0).all()):
         raise FitError(f"ranker '{kind}' got examples of one kind only", "It needs both chosen (label > 0) and passed over items.")
+
+
+def columns_read(asked: Sequence[str], examples: RankingExamples, kind: str) -> tuple[str, ...]:
+    """The columns asked for, or all that the examples have; raises where nothing can be learned."""
+    check_examples(examples, kind)
     names = tuple(asked) or tuple(examples.slates.columns)
+    if not names:
+        raise FitError(f"ranker '{kind}' got examples without columns", "Give their slates features, as models.two_stage.featured does.")
     check_columns(examples.slates, names, kind)
     return names
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64
 from zhiyin.base.digest import digest_arrays, digest_json
 from zhiyin.data.run import Run
-from zhiyin.models.rank.columns import Scaler, binary, columns_read, matrix_of
+from zhiyin.models.rank.columns import Scaler, binary, check_examples, columns_read, matrix_of
 from zhiyin.models.rank.neural import Inputs, Neural, NeuralSpec, code_values, text_of
 from zhiyin.models.rank.quality import quality
 from zhiyin.models.roles import RankingExamples
@@ -69,7 +69,9 @@ def fit(spec: NeuralSpec, examples: RankingExamples, run: Run, validation: Ranki
 def inputs_of(spec: NeuralSpec, examples: RankingExamples) -> Inputs:
     """Which columns are numbers and which codes, the scale of the former and the values of the latter."""
     named = spec.columns or tuple(name for name in examples.slates.columns if name not in spec.embed)
-    columns = columns_read(named, examples, spec.kind) if named else ()
+    check_examples(examples, spec.kind)
+    # Codes or a history alone are enough to learn from.
+    columns = columns_read(named, examples, spec.kind) if named or not (spec.embed or spec.time) else ()
     codes = tuple(_known(code_values(name, examples.requests, examples.slates, spec.kind)) for name in spec.embed)
     return Inputs(spec, columns, Scaler.of(matrix_of(examples.slates, columns, spec.kind)), codes)
 

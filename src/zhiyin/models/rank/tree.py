@@ -49,10 +49,11 @@ class TreeSpec(RankerSpec):
         n = np.asarray(grown.n_node_samples, np.int64)
         left, right = (np.asarray(side, np.int64) for side in (grown.children_left, grown.children_right))
         # a column without gaps taught nothing about them: they follow the many
-        gaps_left = np.where(np.asarray(np.isnan(values).any(axis=0))[grown.feature], grown.missing_go_to_left, n[left] >= n[right])
+        column = np.maximum(grown.feature, 0).astype(np.int64)  # a leaf asks no column: -2
+        gaps_left = np.where(np.asarray(np.isnan(values).any(axis=0))[column], grown.missing_go_to_left, n[left] >= n[right])
         # one example of each kind is added, so that no leaf claims to be certain
         chosen = (np.asarray(grown.value[:, 0, 1], np.float64) * n + 1) / (n + 2)
-        return Tree(self, columns, np.asarray(grown.feature, np.int64), grown.threshold, left, right, gaps_left.astype(np.uint8), chosen, n)
+        return Tree(self, columns, column, grown.threshold, left, right, gaps_left.astype(np.uint8), chosen, n)
 
     def restore(self, state: State, catalog: Catalog) -> Tree:
         arrays = (state.arrays[name] for name in ("column", "threshold", "left", "right", "gaps_left", "chosen", "n"))
