@@ -82,10 +82,11 @@ class Companions:
         has = own.any(axis=1, keepdims=True).astype(np.float32)
         if left_out is not None:  # neither does a negative hear the choice it stands beside: equal histories for both
             own |= left_out[:, None] == past
-        both = np.asarray(self.together[items][:, past].todense(), np.float32) - has
+        # A stranger to the fit was not counted: what he has cannot be taken out, and nothing gets below none.
+        both = np.maximum(np.asarray(self.together[items][:, past].todense(), np.float32) - has, 0)
         there, here = self.counts[items][:, None] - has, np.maximum(self.counts[past] - has, 1)
-        alike = both / np.sqrt(np.maximum(there, 1) * here) * both / (both + self.spec.shrink)
-        alike = np.where(own | (both <= 0), 0.0, alike)
+        alike = both / np.sqrt(np.maximum(there, 1) * here) * both / np.maximum(both + self.spec.shrink, 1e-9)
+        alike = np.where(own, 0.0, alike)
         ranked = -np.sort(-alike, axis=1)
         n = np.maximum((~own).sum(axis=1), 1)
         expected = (there * here / max(self.n_users, 1) * ~own).sum(axis=1)
