@@ -51,7 +51,7 @@ def test_a_described_folder(ask: Ask, shop: Path, tmp_path: Path) -> None:
     [
         ("assess {here}/none.csv", "the data folder '{here}/none.csv' does not exist (E210)"),
         ("assess {here}", "holds no tables (E210)"),
-        ("assess {here}/page.csv", "(E2"),
+        ("assess {here}/page.csv", "1 row is too few to guess by (page.csv) (E200)."),
         ("assess {shop} --out a.pdf", "a page cannot be saved as 'a.pdf' (E300)"),
         ("assess {shop} --split sometime", "no split is named 'sometime' (E310)"),
         ("assess {shop} --worth 2000", "'--worth'"),

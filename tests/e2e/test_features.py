@@ -51,7 +51,11 @@ def test_of_a_saved_model(ask: Ask, shop: Path, tmp_path: Path) -> None:
     [
         ("features {model}", "is 'ease', which reads no features (E300). Train one with --model two-stage, or give the data"),
         ("features nowhere", "there is neither a folder nor a known data set 'nowhere'"),
-        ("features {here}", "(E2"),
+        ("features {here}", "has no zhiyin.toml (E210). Make one: zhiyin init"),
+        (
+            "features {shop}/orders.csv",
+            "orders.csv' is a file, not a folder with zhiyin.toml (E210). Put it into a folder of its own, then:",
+        ),
         ("features {shop} --split sometime", "no split is named 'sometime' (E310)"),
         ("features {shop} --requests 3", "'--requests'"),
         ("features {shop} --out f.pdf", "a page cannot be saved as 'f.pdf' (E300)"),

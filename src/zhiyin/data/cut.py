@@ -73,7 +73,7 @@ def cut_times(data: Dataset, test_share: float, validation_share: float) -> tupl
     time = data.positive.events.time_us
     n = len(time)
     if n < 10:
-        raise DataError(f"{n} events are too few to cut by time")
+        raise DataError(f"{n} event{'s are' if n != 1 else ' is'} too few to cut by time", "Give at least ten that are a sign of liking.")
     return int(time[int(n * (1 - test_share - validation_share))]), int(time[int(n * (1 - test_share))])
 
 

@@ -79,8 +79,11 @@ def read_manifest(folder: str | Path) -> Manifest:
     path = Path(folder)
     file = path if path.suffix == ".toml" else path / MANIFEST_FILE
     if path.suffix != ".toml" and not path.is_dir():
-        what = "is a file, not a folder" if path.exists() else "does not exist"
-        raise MissingDataError(f"the data folder '{path}' {what}", f"Give a folder with tables and {MANIFEST_FILE}.")
+        if path.exists():
+            raise MissingDataError(
+                f"'{path}' is a file, not a folder with {MANIFEST_FILE}", "Put it into a folder of its own, then: zhiyin init FOLDER"
+            )
+        raise MissingDataError(f"the data folder '{path}' does not exist", f"Give a folder with tables and {MANIFEST_FILE}.")
     if not file.is_file():
         raise MissingDataError(f"{file.parent} has no {MANIFEST_FILE}", f"Make one: zhiyin init {file.parent}")
     try:

@@ -26,6 +26,7 @@ from zhiyin.data.schema import Manifest
 
 DOUBT = 0.6
 LINK_SAMPLE = 5_000
+FEW_ROWS = 10  # with fewer, nobody and nothing need come twice, and names alone do not tell
 MARKS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
@@ -185,8 +186,10 @@ def _events_table(frames: Mapping[str, pl.DataFrame]) -> tuple[str, EventRoles, 
         score = who.sure * what.sure + acts + 0.5 * _file_likeness(file, "events") - 0.8 * keyed + 0.03 * math.log10(frame.height)
         scored.append((score - 0.5 * max(_file_likeness(file, r) for r in ("items", "users", "relations")), file, roles))
     if not scored:
-        if frames and not any(frame.height for frame in frames.values()):
-            raise DataError(f"no table has any rows ({', '.join(frames)})", "Give what people did, one row for each time.")
+        n_rows = max((frame.height for frame in frames.values()), default=0)
+        if n_rows < FEW_ROWS:
+            said = f"{n_rows} row{'s are' if n_rows > 1 else ' is'} too few to guess by" if n_rows else "no table has any rows"
+            raise DataError(f"{said} ({', '.join(frames)})", "Give more of what people did, one event in each row.")
         seen = "; ".join(f"{file}: {', '.join(frame.columns[:8])}" for file, frame in list(frames.items())[:4])
         raise DataError(f"no table has a user (or session) and an item column ({seen})", "Write zhiyin.toml yourself: [events] user, item.")
     scored.sort(key=lambda s: -s[0])

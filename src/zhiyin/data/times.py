@@ -64,8 +64,6 @@ def _microseconds(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tupl
     if raw.dtype == pl.Null:
         return raw.cast(pl.Int64), []
     if raw.dtype.is_numeric():
-        if unit == "date":
-            return _compact_dates(raw, zone, place)
         if unit == "iso":
             raise ConfigError(f'{place} holds numbers, but events.time_unit is "iso"', 'Say time_unit = "auto", "s", "ms" or "us".')
         return _numbers(raw, unit, zone, place)
@@ -77,7 +75,7 @@ def _microseconds(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tupl
 def _texts(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tuple[pl.Series, list[Problem]]:
     number = raw.cast(pl.Float64, strict=False)
     n_numbers, n_given = len(number) - number.null_count(), len(raw) - raw.null_count()
-    if unit in ("s", "ms", "us") or (unit == "auto" and n_numbers * 2 > n_given):
+    if unit in ("s", "ms", "us") or (unit in ("auto", "date") and n_numbers * 2 > n_given):
         whole = raw.cast(pl.Int64, strict=False)
         values, problems = _numbers(whole if whole.null_count() == number.null_count() else number, unit, zone, place)
         odd = raw.is_not_null() & number.is_null()
@@ -95,6 +93,8 @@ def _texts(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tuple[pl.Se
 
 
 def _numbers(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tuple[pl.Series, list[Problem]]:
+    if unit == "date":
+        return _compact_dates(raw, zone, place, unit)
     x = np.asarray(raw.cast(pl.Float64).fill_null(np.nan).to_numpy(), dtype=np.float64)
     given = ~np.isnan(x)
     problems = []
@@ -106,7 +106,7 @@ def _numbers(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tuple[pl.
         counts = classes.sum(axis=1)
         name = list(UNITS)[int(counts.argmax())]
         if not counts.any() and given.any():
-            return _compact_dates(raw, zone, place)
+            return _compact_dates(raw, zone, place, unit)
         scale = UNITS[name]
         for i, other in enumerate(UNITS):
             if other != name and counts[i]:
@@ -127,17 +127,27 @@ def _numbers(raw: pl.Series, unit: TimeUnit, zone: str, place: str) -> tuple[pl.
     return pl.Series(np.round(np.where(fits, x, 0) * scale).astype(np.int64)).set(~kept, None), problems
 
 
-def _compact_dates(raw: pl.Series, zone: str, place: str) -> tuple[pl.Series, list[Problem]]:
-    """Numbers such as 20240531; anything else that small is an order and not a time."""
+def _compact_dates(raw: pl.Series, zone: str, place: str, unit: TimeUnit) -> tuple[pl.Series, list[Problem]]:
+    """Numbers such as 20240531. Where most are none, they are no times at all: an order, or too large."""
     text = raw.cast(pl.Int64, strict=False).cast(pl.String)
-    days = text.str.to_date("%Y%m%d", strict=False) if text.str.len_chars().eq(8).all() else None
-    if days is None or days.null_count() > raw.null_count():
-        first = raw.drop_nulls()[0]
-        raise DataError(
-            f"{place}: {first} is too small for an instant since 1970",
-            'If it counts a user\'s events say order = "position" with events.position; if it is a time say events.time_unit.',
-        )
-    return _instants(days.cast(pl.Datetime("us")), zone), []
+    days = text.set(text.str.len_chars() != 8, None).str.to_date("%Y%m%d", strict=False)
+    odd = raw.is_not_null() & days.is_null()
+    if odd.any() and 2 * int(odd.sum()) >= len(raw) - raw.null_count():
+        raise DataError(*_no_time(place, raw.filter(odd)[0], unit))
+    return _instants(days.cast(pl.Datetime("us")), zone), [Problem(mask(odd), "is no date such as 20240531")] if odd.any() else []
+
+
+def _no_time(place: str, number: float, unit: TimeUnit) -> tuple[str, str]:
+    """What is said of a number that is no date and not as large as any instant since 1973."""
+    if unit == "date":
+        return f"{place}: {number} is no date such as 20240531", 'Say time_unit = "auto" where numbers count seconds since 1970.'
+    if abs(number) >= FIRST:
+        return f"{place}: {number} is too large for microseconds since 1970", "Divide nanoseconds by 1,000."
+    return (
+        f"{place}: {number} is neither a date such as 20240531 nor as large as seconds since 1970",
+        'If it numbers a user\'s events, say order = "position" and events.position; '
+        'if it counts time from another beginning, say time_unit = "s", "ms" or "us".',
+    )
 
 
 def _iso(raw: pl.Series, zone: str, *, date: bool) -> tuple[pl.Series, bool]:

@@ -169,6 +169,9 @@ def test_what_is_no_data_set_is_said(tmp_path) -> None:
     (tmp_path / "books.csv").write_text("user_id,item_id,time\n")
     with pytest.raises(DataError, match=r"no table has any rows \(books.csv\)"):
         guess(tmp_path)
+    (tmp_path / "books.csv").write_text("user_id,item_id,time\nu1,i1,2024-05-01\n")
+    with pytest.raises(DataError, match=r"1 row is too few to guess by \(books.csv\) \(E200\)\. Give more of what people did"):
+        guess(tmp_path)
     (tmp_path / "books.csv").write_text("1,1193,5,978300760\n1,661,3,978302109\n")
     with pytest.raises(DataError, match=r"books\.csv has no header"):
         guess(tmp_path)

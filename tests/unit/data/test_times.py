@@ -58,7 +58,8 @@ def test_one_instant(value: object, unit: str, zone: str) -> None:
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
 def test_dates_begin_at_local_midnight(value: object, zone: str) -> None:
     midnight = datetime(2023, 11, 14, tzinfo=ZoneInfo(zone))
-    assert read([value], "auto", zone) == [round(midnight.timestamp() * 1e6)]
+    for unit in ("auto", "date"):
+        assert read([value], unit, zone) == [round(midnight.timestamp() * 1e6)]
 
 
 def test_clock_changes() -> None:
