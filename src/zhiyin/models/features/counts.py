@@ -4,6 +4,11 @@ A table ``by = ["item", "hour"]`` counts all events per item and hour of day; ``
 share of the item's events that fall in this hour, compared with that hour's share of everything.
 ``others`` leaves out what the asker did himself, so that nobody is evidence for his own taste.
 
+What never happened was counted 0 times: an answer, and the lowest one, not a gap. So was what is unknown (an item
+without the category, a newcomer without an item before): no event is counted under it. A share of nothing is the
+usual one, a lift of 0; a lift is a gap (NaN) only where the usual itself is nothing, and days since a first time
+that never came are one too.
+
 On data without time an event must not be evidence for itself: training rows name the event they stand for
 in the column LEFT_OUT, and it is taken out of each count (in-sample counts harm: measured).
 """
@@ -34,7 +39,10 @@ PRIOR = 5.0
 
 
 class Counted(Spec):
-    """One table of counts. ``of`` must be part of ``by``; ``half_lives_days`` only matter on timed data."""
+    """One table of counts. ``of`` must be part of ``by``; ``half_lives_days`` and ``recency`` only matter on timed data.
+
+    ``recency`` is that of anybody, so it does not go with ``others``.
+    """
 
     by: tuple[str, ...]
     of: tuple[str, ...] = ()
@@ -47,6 +55,8 @@ class Counted(Spec):
         for name in self.of:
             if name not in self.by:
                 raise ValueError(f"'of' names '{name}', which is not in by = {list(self.by)}")
+        if self.others and self.recency:
+            raise ValueError(f"'recency' of by = {list(self.by)} cannot leave out the asker; give it a table without 'others'")
         return self
 
     @property
@@ -161,7 +171,7 @@ class Counts:
         yield np.log1p(n)
         if self.dims.timed:
             for half_life in table.half_lives_days:
-                yield np.log1p(asked.decayed(table.by, half_life))
+                yield np.log1p(asked.decayed(table.by, half_life, table.others))
         if table.of:
             base = asked.count(table.of, table.others)
             rest = tuple(name for name in table.by if name not in table.of)
@@ -213,8 +223,13 @@ class _Asked:
             self._found[by, others] = np.maximum(found, 0.0)
         return self._found[by, others]
 
-    def decayed(self, by: tuple[str, ...], half_life: float) -> Float64:
-        return self.counts.stores[by].decayed(self._keys(by), self.now, half_life)
+    def decayed(self, by: tuple[str, ...], half_life: float, others: bool) -> Float64:
+        """The same, older events weighing less."""
+        found = self.counts.stores[by].decayed(self._keys(by), self.now, half_life)
+        if not others or "user" in by:
+            return found
+        mine = ("user", *by)
+        return np.maximum(found - self.counts.stores[mine].decayed(self._keys(mine), self.now, half_life), 0.0)
 
     def last(self, by: tuple[str, ...]) -> Int64:
         return self.counts.stores[by].last_us(self._keys(by), self.now)
@@ -242,7 +257,7 @@ def _needed(tables: tuple[Counted, ...]) -> dict[tuple[str, ...], tuple[float, .
         if table.of:
             wanted += [(table.of, ()), (tuple(name for name in table.by if name not in table.of), ()), ((), ())]
         if table.others:
-            wanted += [(("user", *by), ()) for by, _ in wanted if "user" not in by]
+            wanted += [(("user", *by), half_lives) for by, half_lives in wanted if "user" not in by]
         for by, half_lives in wanted:
             needed[by] = tuple(sorted({*needed.get(by, ()), *half_lives}))
     return needed

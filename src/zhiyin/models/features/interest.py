@@ -64,8 +64,9 @@ class Interest:
             if past.lengths[request]:
                 events = slice(int(past.offsets[request]), int(past.offsets[request + 1]))
                 out[mine, :4] = _against(found, slates.item_ix[mine], vectors.matrix, past.item_ix[events], weights[:, events])
-            if requests.query_vectors is not None and requests.query_vectors.shape[1] == vectors.dim:
-                out[mine, 4] = found @ requests.query_vectors[request]
+            query = None if requests.query_vectors is None else requests.query_vectors[request]
+            if query is not None and len(query) == vectors.dim and query.any():
+                out[mine, 4] = found @ query
         out[~vectors.present[slates.item_ix]] = np.nan
         return out
 

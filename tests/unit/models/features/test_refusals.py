@@ -9,6 +9,11 @@ from zhiyin.models.features.registry import source_of
 from zhiyin.testing.small import small_world
 
 
+def test_the_last_time_of_others_is_not_kept() -> None:
+    with pytest.raises(ConfigError, match=r"'recency' of by = \['item'\] cannot leave out the asker"):
+        source_of({"kind": "counts", "tables": [{"by": ["item"], "others": True, "recency": True}]})
+
+
 def test_distances_need_coordinates() -> None:
     with pytest.raises(ConfigError, match=r"'nearby' needs the coordinates of items.*types latitude and longitude"):
         source_of("nearby").fit(small_world())

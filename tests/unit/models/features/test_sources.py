@@ -59,17 +59,43 @@ def asked(data: Dataset, source: FittedSource, user: int, day: float, column: st
 
 def test_counts_shares_and_recency() -> None:
     data = made([(0, 0, 0), (1, 0, 1), (1, 1, 2), (2, 0, 2.5), (2, 2, 9)])
-    tables = (Counted(by=("item",), half_lives_days=(2,), recency=True, others=True), Counted(by=("previous", "item"), of=("previous",)))
+    tables = (
+        Counted(by=("item",), half_lives_days=(2,), recency=True),
+        Counted(by=("item",), half_lives_days=(2,), others=True),
+        Counted(by=("previous", "item"), of=("previous",)),
+    )
     source = CountsSpec(tables=tables).fit(data)
     assert asked(data, source, 1, 4, "n.item.others") == pytest.approx(np.log1p([2, 0, 0, 0]))
     decayed = [2**-2 + 2**-1.5 + 2**-0.75, 2**-1, 0, 0]
-    assert asked(data, source, 1, 4, "n.item.others.2d") == pytest.approx(np.log1p(decayed))
-    assert asked(data, source, 1, 4, "days_since.item.others") == pytest.approx([*np.log1p([1.5, 2]), np.nan, np.nan], nan_ok=True)
+    assert asked(data, source, 1, 4, "n.item.2d") == pytest.approx(np.log1p(decayed))
+    without = [2**-2 + 2**-0.75, 0, 0, 0]  # user 1 is the asker
+    assert asked(data, source, 1, 4, "n.item.others.2d") == pytest.approx(np.log1p(without), abs=1e-6)
+    assert asked(data, source, 1, 4, "days_since.item") == pytest.approx([*np.log1p([1.5, 2]), np.nan, np.nan], nan_ok=True)
     # After item 0 came: item 1 once (user 1), and later item 2 (user 2). Of 4 events by day 4, item 1 is one.
     share = (1 + PRIOR * 1 / 4) / (1 + PRIOR)
     got = asked(data, source, 0, 4, "lift.previous+item")
     assert got[1] == pytest.approx(np.log(share / (1 / 4)), rel=1e-5) and np.isnan(got[3])
     assert asked(data, source, 0, 9.5, "n.previous+item") == pytest.approx(np.log1p([0, 1, 1, 0]))
+
+
+def test_what_was_never_seen_or_is_unknown_was_counted_no_times() -> None:
+    """0 is an answer; a gap is what even the usual says nothing about, and the days since what never was."""
+    groups: dict[str, list[Any]] = {"group": ["a", "a", "b", None, "c"]}
+    data = made([(0, 0, 0), (0, 1, 1), (1, 2, 2)], columns=groups, types={"group": "category"})
+    tables = (
+        Counted(by=("group",), recency=True),
+        Counted(by=("previous.group", "group"), of=("previous.group",)),
+        Counted(by=("user", "item"), of=("user",)),
+    )
+    source = CountsSpec(tables=tables).fit(data)
+    assert asked(data, source, 0, 3, "n.group") == pytest.approx(np.log1p([2, 2, 1, 0, 0]))  # without one, of one nobody took
+    assert np.isnan(asked(data, source, 0, 3, "days_since.group")).tolist() == [False, False, False, True, True]
+    for newcomer in (2, -1):  # nothing before, and nobody at all
+        assert asked(data, source, newcomer, 3, "n.previous.group+group") == [0] * 5
+        assert asked(data, source, newcomer, 3, "n.user+item") == [0] * 5
+        nothing_said = [0, 0, 0, np.nan, np.nan]  # as usual, where anybody ever took that group or item
+        assert asked(data, source, newcomer, 3, "lift.previous.group+group") == pytest.approx(nothing_said, abs=1e-6, nan_ok=True)
+        assert asked(data, source, newcomer, 3, "lift.user+item") == pytest.approx(nothing_said, abs=1e-6, nan_ok=True)
 
 
 def test_an_event_left_out_of_untimed_counts() -> None:
@@ -160,6 +186,19 @@ def test_words_are_compared_without_the_candidate_itself() -> None:
     # He chose nothing but this: nothing is left to compare with.
     assert np.isnan([asked(data, source, 1, 40, name)[1] for name in ("text.mean", "text.recent", "text.last", "text.nearest")]).all()
     assert np.isnan(asked(data, source, 2, 9, "text.nearest")).all()
+
+
+def test_words_asked_for_are_heard_and_no_words_are_a_gap() -> None:
+    data = rich_world()
+    source = InterestSpec().fit(data)
+    requests, slates = every_pair(data)
+    words = data.catalog.vectors["text"]
+    query = np.zeros((len(requests), words.dim), np.float32)
+    query[0] = words.matrix[3]
+    found = source.features(replace(requests, query_vectors=query), slates)[:, source.names.index("text.query")]
+    told = np.flatnonzero(words.present)
+    assert found[told] == pytest.approx(words.matrix[told] @ words.matrix[3], abs=1e-6)
+    assert np.isnan(found[data.n_items :]).all()
 
 
 @pytest.mark.parametrize("user", [0, 7])
