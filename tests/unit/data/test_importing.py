@@ -293,6 +293,11 @@ WRONG = [
         "ml.inter row 3 has 7 fields, the header has 6 (E200). Tabs divide the fields.",
     ),
     Wrong(
+        "recbole torn",
+        changed(RECBOLE, "ml.inter", "891717742\ttv\t\n", "8917\n"),
+        "ml.inter row 2 has 4 fields, the header has 6 (E200). Tabs divide the fields.",
+    ),
+    Wrong(
         "recbole blanks",
         {"a.inter": "user_id:token item_id:token\na x\n"},
         "a.inter: the header is not divided by tabs: 'user_id:token item_id:token' (E200). Put a tab between any two columns.",
