@@ -46,6 +46,13 @@ def test_a_described_folder(ask: Ask, shop: Path, tmp_path: Path) -> None:
     assert sorted(shop.iterdir()) == before
 
 
+def test_what_comes_next_can_be_typed(ask: Ask, shop: Path, tmp_path: Path) -> None:
+    """A table alone cannot be trained on, and its name may have a blank in it."""
+    table = tmp_path / "my orders.csv"
+    table.write_text((shop / "orders.csv").read_text())
+    assert f"Next: zhiyin start '{table}'" in ask("assess", table, "--out", tmp_path / "a.html").stdout
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

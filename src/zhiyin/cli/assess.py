@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,20 +59,27 @@ def assess(
         found = measured(readable(given, run)[0], split=cut, worth=worth / 100, run=run)
     hand_over(found, out or Path(f"{found.data}-assess.html"), plots, as_json=as_json)
     if not as_json and found.verdict.answer != "not worth it here":
-        tell(f"Next: zhiyin train {data}")
+        tell(f"Next: zhiyin {'train' if described(data) else 'start'} {quote(data)}")
+
+
+def described(said: str) -> bool:
+    """True for a folder with zhiyin.toml and for a known name, False for tables that are guessed."""
+    from zhiyin.data.tables import MANIFEST_FILE
+
+    path = Path(said)
+    return not path.exists() or (path / MANIFEST_FILE).is_file()
 
 
 def opened(said: str) -> Dataset:
     """The data of a folder or name; tables that nobody described are guessed and left as they are."""
-    from zhiyin.data.tables import MANIFEST_FILE
-
-    path = Path(said)
-    if not path.exists() or (path / MANIFEST_FILE).is_file():
+    if described(said):
         return open_data(said)
     from zhiyin.cli.init import lines, manifest_text, pointing_back
     from zhiyin.data.folder import load
     from zhiyin.data.guess import guess
+    from zhiyin.data.tables import MANIFEST_FILE
 
+    path = Path(said)
     found = guess(path)
     for line in lines(found):
         aside(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,7 +60,8 @@ def start(
         return
     tell(comparison.to_text())
     tell(f"data: {folder}   model: {target / 'model'}   check: {checked}")
-    tell(f"Next: zhiyin recommend {target / 'model'} --user {user}   Better and slower: zhiyin train {folder}")
+    ask = f"zhiyin recommend {quote(str(target / 'model'))} --user {quote(user)}"
+    tell(f"Next: {ask}   Better and slower: zhiyin train {quote(str(folder))}")
     tell(f"report: {report.resolve()}")
     if not no_open and interactive():
         typer.launch(report.resolve().as_uri())

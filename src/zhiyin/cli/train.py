@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,7 +86,7 @@ def train(
     if found is not None:
         tell(f"{found.to_text()}\nsettings: {out / 'best.toml'}   trials: {out / 'trials.csv'}")
     tell(f"saved: {out}")
-    tell(f"Next: zhiyin recommend {out} --user {result['example_user']}" if result["example_user"] else f"Next: zhiyin recommend {out}")
+    tell(f"Next: zhiyin recommend {quote(str(out))} --user {quote(result['example_user'])}")
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,6 @@ def summary(recommender: Recommender, comparison: Comparison, out: Path) -> dict
         "events": len(data.events),
         "repeat": str(data.manifest.repeat),
         "text_encoder": None if recommender.reader is None else recommender.reader.reason,
-        "example_user": data.users[int(data.events.user_ix[-1])] if len(data.events) else None,
+        "example_user": data.users[int(data.events.user_ix[-1])],
         "measured": comparison.to_dict(),
     }
