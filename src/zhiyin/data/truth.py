@@ -47,6 +47,12 @@ class Holdout:
     def take(self, rows: AnyArray) -> Holdout:
         return Holdout(self.requests.take(rows), self.truth.take(rows))
 
+    def sample(self, n: int, seed: int) -> Holdout:
+        """``n`` of them drawn without replacement, in their order; all where there are no more."""
+        if len(self) <= n:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), n, replace=False)))
+
 
 FEW_ANSWERS = 16
 """Up to so many answers per request comparing all of them is quicker than a search (measured)."""

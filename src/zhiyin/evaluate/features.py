@@ -23,13 +23,13 @@ from zhiyin.data.truth import Holdout, Truth, ndcg_at
 from zhiyin.evaluate.assess.quick import quick_parts
 from zhiyin.evaluate.bootstrap import Difference, Estimate, difference, estimate
 from zhiyin.models.features.leaks import Leak, find_leaks, psi
+from zhiyin.models.features.source import FAMILIES
 from zhiyin.models.roles import RankingExamples
 from zhiyin.models.two_stage import BASE, Candidates, TwoStage, TwoStageSpec, labelled, mixed
 
 if TYPE_CHECKING:
     from zhiyin.page.page import Page
 
-FAMILIES = ("behaviour", "interest", "context", "social")
 FEWEST = 10
 """Fewer requests than this say nothing about any feature."""
 
@@ -76,7 +76,7 @@ class FeatureReport:
     leaks: tuple[Leak, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "columns": [asdict(column) for column in self.columns]}
+        return asdict(self)
 
     def to_text(self) -> str:
         from zhiyin.evaluate.features_report import as_text
@@ -110,7 +110,7 @@ def feature_report(model: TwoStage, split: Split, run: Run, n_requests: int = 40
     for part, holdout in (("validation", split.validation), ("test", split.test)):
         if len(holdout) < FEWEST:
             raise DataError(f"{len(holdout)} {part} requests say nothing about features", f"Give more events: {FEWEST} requests at least.")
-    validation, test = (_sample(holdout, n_requests, run.seed) for holdout in (split.validation, split.test))
+    validation, test = (holdout.sample(n_requests, run.seed) for holdout in (split.validation, split.test))
     run.report({"stage": "features", "note": "of validation and test requests", "step": 0, "of": 2})
     learned, asked = (_examples(model.stage, part, model.spec.n_candidates) for part in (validation, test))
     belongs = families_of(model.stage, learned.slates.columns)
@@ -192,9 +192,3 @@ def _agreement(worth: Sequence[Worth]) -> float:
     if len(worth) < 3 or np.ptp(older) == 0 or np.ptp(newer) == 0:
         return float("nan")
     return float(np.corrcoef(older, newer)[0, 1])
-
-
-def _sample(holdout: Holdout, n: int, seed: int) -> Holdout:
-    if len(holdout) <= n:
-        return holdout
-    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), n, replace=False)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from zhiyin.evaluate.report import table as text_table
 from zhiyin.models.features.leaks import MAJOR
+from zhiyin.models.features.source import FAMILIES
 
 if TYPE_CHECKING:
     from zhiyin.evaluate.features import Column, FeatureReport, Worth
@@ -86,7 +87,7 @@ def as_page(r: FeatureReport) -> Page:
     page.heading("The four families")
     page.plot(_family_plot(r), "What is lost when all features of a family are shuffled together, with its 95% interval.")
     page.table(FAMILY_COLUMNS, [_family_cells(r, name, worth) for name, worth in r.families.items()])
-    missing = [f for f in ("behaviour", "interest", "context", "social") if f not in r.families]
+    missing = [f for f in FAMILIES if f not in r.families]
     if missing:
         page.text(f"This data has nothing for: {', '.join(missing)}.")
     page.heading("Features")

@@ -60,7 +60,7 @@ def search(spec: ModelSpec, train: Dataset, validation: Holdout, budget: Budget,
     need_optuna()
     if not len(validation):
         raise ConfigError("the split leaves no validation requests to judge settings by", "Give more events or another split.")
-    sample = _sample(validation, run.seed)
+    sample = validation.sample(VALIDATION_REQUESTS, run.seed)
     names = parts_of(spec, train)
     free = {name: _space(part) for name, part in names.items()}
     order = sorted((name for name, space in free.items() if space), key=lambda name: names[name].validates)
@@ -125,12 +125,6 @@ def _table(spec: ModelSpec) -> dict[str, Any]:
 def _space(spec: ModelSpec) -> dict[str, Knob]:
     """The settings that the person left to us."""
     return {name: knob for name, knob in SPACES.get(spec.kind, {}).items() if name not in spec.model_fields_set}
-
-
-def _sample(holdout: Holdout, seed: int) -> Holdout:
-    if len(holdout) <= VALIDATION_REQUESTS:
-        return holdout
-    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), VALIDATION_REQUESTS, replace=False)))
 
 
 class _Search:

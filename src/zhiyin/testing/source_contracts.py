@@ -26,7 +26,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import Manifest, Order
 from zhiyin.data.slates import Slates
 from zhiyin.models.features.registry import source_of
-from zhiyin.models.features.source import FeatureSpec, FittedSource
+from zhiyin.models.features.source import FAMILIES, FeatureSpec, FittedSource
 from zhiyin.models.roles import State
 from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 from zhiyin.testing.contracts import ContractError
@@ -139,7 +139,7 @@ def one_value_each(case: SourceCase) -> None:
     case.require(case.spec.names_on(case.data) == case.source.names, "names_on tells the names before anything is fitted")
     case.require(mark() == before, "requests and slates stay as they were")
     families = {case.source.spec.family_of(name) for name in case.source.names}
-    case.require(families <= {"behaviour", "interest", "context", "social"}, "every column is of one of the four families")
+    case.require(families <= set(FAMILIES), "every column is of one of the four families")
 
 
 def row_alone(case: SourceCase) -> None:

@@ -14,6 +14,7 @@ from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.events import Events
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.slates import Slates
+from zhiyin.data.truth import Holdout, Truth
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.testing.small import small_world
 
@@ -116,3 +117,14 @@ def test_slates_top_and_reordered(lists: list[list[int]], n: int) -> None:
     both = Slates.concatenated([slates, turned])
     assert len(both) == 2 * len(lists)
     assert both.columns["rank.x"].tolist() == [*slates.columns["rank.x"].tolist(), *turned.columns["rank.x"].tolist()]
+
+
+@given(st.integers(0, 12), st.integers(0, 15), st.integers(0, 5))
+def test_a_sample_of_a_holdout_keeps_order_and_answers(size: int, n: int, seed: int) -> None:
+    answers = Ragged.of([[i, i + 1] for i in range(size)])
+    holdout = Holdout(Requests.of(Histories.of_items(answers), np.arange(size)), Truth(answers))
+    some = holdout.sample(n, seed)
+    users = some.requests.user_ix
+    assert len(some) == min(n, size) and (np.diff(users) > 0).all()
+    assert [some.truth.items[i].tolist() for i in range(len(some))] == [[u, u + 1] for u in users]
+    assert np.array_equal(users, holdout.sample(n, seed).requests.user_ix)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Ragged, offsets_of
+from zhiyin.base.arrays import Float32, Ragged, offsets_of
 from zhiyin.base.clock import cpu_s
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.cut import Split, excluded
@@ -89,8 +89,8 @@ def quick_models(split: Split, run: Run) -> Quick:
     train, n_validation = split.train, len(split.validation)
     split = replace(
         split,
-        validation=_sample(split.validation, VALIDATION_REQUESTS, run.seed),
-        test=_sample(split.test, TEST_REQUESTS, run.seed),
+        validation=split.validation.sample(VALIDATION_REQUESTS, run.seed),
+        test=split.test.sample(TEST_REQUESTS, run.seed),
     )
     spent: dict[str, float] = {}
     parts: list[Model] = []
@@ -130,10 +130,3 @@ def _rules(split: Split) -> dict[str, Retriever]:
 
 def _quality(model: Retriever, holdout: Holdout) -> float:
     return float(np.nanmean(ndcg_at(model.retrieve(holdout.requests, 10), holdout.truth)))
-
-
-def _sample(holdout: Holdout, n: int, seed: int) -> Holdout:
-    if len(holdout) <= n:
-        return holdout
-    rows: AnyArray = np.sort(np.random.default_rng(seed).choice(len(holdout), n, replace=False))
-    return holdout.take(rows)

@@ -17,6 +17,9 @@ LEFT_OUT = "left_out"
 negative of. Counts are then those of a log without that event, whatever the row's label (taking only positives
 out of their own counts would tell the label by a difference of one: measured). NaN or no column = nothing."""
 
+FAMILIES = ("behaviour", "interest", "context", "social")
+"""What a column is reported under."""
+
 
 @runtime_checkable
 class FittedSource(Protocol):
@@ -42,7 +45,7 @@ class FeatureSpec(Spec):
     """
 
     kind: ClassVar[str] = ""
-    family: ClassVar[str] = "behaviour"  # behaviour, interest, context, social
+    family: ClassVar[str] = "behaviour"  # one of FAMILIES
     as_of: ClassVar[bool] = True
 
     def family_of(self, column: str) -> str:

@@ -104,7 +104,7 @@ class BlendSpec(ModelSpec):
         blank = Blend(
             spec, data.catalog, fitted, Learned.equal(len(_columns(fitted))), _cold(fitted, data, run), data.positive.item_counts > 0
         )
-        return replace(blank, learned=blank.learn(_sample(run.holdout, run.seed), self.n_candidates))
+        return replace(blank, learned=blank.learn(run.holdout.sample(VALIDATION_REQUESTS, run.seed), self.n_candidates))
 
     def restore(self, state: State, catalog: Catalog) -> Blend:
         from zhiyin.models.registry import spec_of
@@ -143,12 +143,6 @@ def _cold(parts: tuple[Model, ...], data: Dataset, run: Run) -> Float64:
         return learn_cold_weights(specs, data, run).weights
     except FitError:
         return np.ones(len(specs))
-
-
-def _sample(holdout: Holdout, seed: int) -> Holdout:
-    if len(holdout) <= VALIDATION_REQUESTS:
-        return holdout
-    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), VALIDATION_REQUESTS, replace=False)))
 
 
 def _columns(parts: tuple[Model, ...] | list[Model]) -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ from zhiyin.base.digest import digest_arrays, digest_json
 from zhiyin.base.errors import FitError
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.run import Run
-from zhiyin.data.truth import Holdout, ndcg_at
+from zhiyin.data.truth import ndcg_at
 from zhiyin.models.retrieve.pair_memory import PairMemory
 from zhiyin.models.retrieve.sequence import Sequence, SequenceSpec
 from zhiyin.nn.losses import Drawn, Sparse, full_softmax, gbce, sampled_softmax
@@ -47,7 +47,7 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
         )
     size = int(np.clip(len(windows.users) * spec.epochs // LEAST_STEPS, 4, spec.batch_size))
     net = Net(spec, liked)
-    holdout = None if run.holdout is None or not len(run.holdout) else _sample(run.holdout, run.seed)
+    holdout = None if run.holdout is None or not len(run.holdout) else run.holdout.sample(VALIDATION_REQUESTS, run.seed)
 
     def validate() -> float:
         if holdout is None:
@@ -78,13 +78,6 @@ def fit(spec: SequenceSpec, data: Dataset, run: Run) -> Sequence:
     if run.folder is not None:
         discard(run.folder)
     return net.frozen(spec, data)
-
-
-def _sample(holdout: Holdout, seed: int) -> Holdout:
-    """A fixed subset for early stopping."""
-    if len(holdout) <= VALIDATION_REQUESTS:
-        return holdout
-    return holdout.take(np.sort(np.random.default_rng(seed).choice(len(holdout), VALIDATION_REQUESTS, replace=False)))
 
 
 @dataclass(frozen=True)
