@@ -80,3 +80,28 @@ class Catalog:
         }
         available = None if self.available is None else np.concatenate([self.available, np.ones(len(ids), np.bool_)])
         return replace(self, items=self.items.extended(ids), table=merged, vectors=grown, available=available)
+
+    def with_values(self, ids: list[str], table: pl.DataFrame) -> Catalog:
+        """Change known items: the columns given take these values, the others stay; their vectors are zero until
+        encoded again. Unknown ids raise.
+        """
+        rows = self.items.ix_of(ids)
+        if (rows < 0).any():
+            raise DataError(f"item '{ids[int(np.flatnonzero(rows < 0)[0])]}' is not in the catalogue", "Insert it first.")
+        columns = [c for c in table.columns if c in self.table.columns]
+        changed = self.table.with_columns(
+            self.table[c].clone().scatter(rows.tolist(), table[c].cast(self.table.schema[c])) for c in columns
+        )
+        zeroed = {}
+        for name, vectors in self.vectors.items():
+            matrix = vectors.matrix.copy()
+            matrix[rows] = 0.0
+            zeroed[name] = Vectors(matrix, vectors.fingerprint)
+        return replace(self, table=changed, vectors=zeroed)
+
+    def with_availability(self, ids: list[str], available: bool) -> Catalog:
+        """Take items out of every answer, or back in; unknown ids are passed over."""
+        rows = self.items.ix_of(ids)
+        mask = np.ones(len(self), np.bool_) if self.available is None else self.available.copy()
+        mask[rows[rows >= 0]] = available
+        return replace(self, available=mask)

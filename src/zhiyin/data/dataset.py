@@ -75,6 +75,10 @@ class Dataset:
         """Events per item: (n_items,)."""
         return np.bincount(self.events.item_ix, minlength=self.n_items).astype(np.int64)
 
+    def find_user(self, user: str) -> int:
+        """The row number of a user, -1 = unknown."""
+        return self.users.find(user)
+
     def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories:
         """Each user's events strictly before the time beside him (all when None), oldest first.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged, flat_positions
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged, flat_positions, offsets_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,12 @@ class Histories:
         zeros = np.zeros(n, np.int32)
         return cls(items.offsets, items.values, zeros, time, zeros - 1, np.ones(n, np.float32))
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[Histories]) -> Histories:
+        """The lists of several batches one after another."""
+        offsets = offsets_of(np.concatenate([p.lengths for p in parts]))
+        return cls(offsets, *(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)[1:]))
+
     def _flat(self, positions: AnyArray, offsets: Int64) -> Histories:
         return Histories(offsets, *(getattr(self, f.name)[positions] for f in fields(self)[1:]))
 
@@ -69,7 +75,9 @@ class Histories:
 
 
 class HistorySource(Protocol):
-    """Whatever knows what people did: a Dataset, an event store."""
+    """Whatever knows people and what they did: a Dataset, or a server's live state over one."""
+
+    def find_user(self, user: str) -> int: ...
 
     def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories: ...
 

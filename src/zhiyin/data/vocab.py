@@ -41,7 +41,8 @@ class Vocabulary:
         """Row number of one id, -1 when unknown; constant time after the first call."""
         if self._position is None:
             self._position = {str(v): i for i, v in enumerate(self.ids.to_pylist())}
-        return self._position.get(str(id_), -1)
+        ix = self._position.get(str(id_), -1)
+        return ix if ix < len(self) else -1  # a longer vocabulary may share the table
 
     def names(self, ix: AnyArray) -> list[str]:
         """The ids of row numbers."""
@@ -55,4 +56,14 @@ class Vocabulary:
         fresh = [i for i in dict.fromkeys(str(i) for i in ids) if self.find(i) < 0]
         if not fresh:
             return self
-        return Vocabulary(pa.concat_arrays([self.ids, pa.array(fresh, pa.string())]))
+        longer = Vocabulary.__new__(Vocabulary)
+        longer.ids = pa.concat_arrays([self.ids, pa.array(fresh, pa.string())])
+        # Numbers never change, so the table is shared: one item more in a catalogue of a million costs one entry.
+        table = self._position or {}
+        if len(table) == len(self):
+            for number, id_ in enumerate(fresh, len(self)):
+                table[id_] = number
+            longer._position = table
+        else:  # somebody else made another longer one
+            longer._position = None
+        return longer

@@ -252,20 +252,49 @@ class Recommender:
         ``table`` has the catalogue's columns (missing ones are empty, others are ignored) and the id
         column. Raises ``DataError`` for a missing id column, ids known already, or values of another type.
         """
-        rows = table if isinstance(table, pl.DataFrame) else pl.DataFrame(list(table), infer_schema_length=None)
+        ids, rows = self._identified(table)
+        try:
+            catalog = self.catalog.with_rows(ids, rows)
+        except pl.exceptions.PolarsError as error:
+            raise _unfit(error) from None
+        return self.with_catalog(catalog)
+
+    def with_changes(self, table: pl.DataFrame | Sequence[Mapping[str, Any]], gone: Iterable[str] = ()) -> Self:
+        """A recommender that knows new items and new values of known ones, and never shows those that are ``gone``.
+
+        Columns that are not given keep their values; an item given again comes back. Raises as ``with_items``.
+        """
+        ids, rows = self._identified(table)
+        catalog = self.catalog
+        new = np.array([catalog.items.find(i) < 0 for i in ids], np.bool_)
+        try:
+            if (~new).any():
+                known = [i for i, fresh in zip(ids, new, strict=True) if not fresh]
+                catalog = catalog.with_values(known, rows.filter(~new))
+                catalog = catalog.with_availability(known, True) if catalog.available is not None else catalog
+            if new.any():
+                catalog = catalog.with_rows([i for i, fresh in zip(ids, new, strict=True) if fresh], rows.filter(new))
+        except pl.exceptions.PolarsError as error:
+            raise _unfit(error) from None
+        left = [i for i in gone if catalog.items.find(i) >= 0]
+        return self.with_catalog(catalog.with_availability(left, False) if left else catalog)
+
+    def _identified(self, table: pl.DataFrame | Sequence[Mapping[str, Any]]) -> tuple[list[str], pl.DataFrame]:
+        """The ids of a table of items, and the table."""
         named = self.data.manifest.items.id if self.data.manifest.items else "item_id"
+        rows = table if isinstance(table, pl.DataFrame) else pl.DataFrame(list(table), infer_schema_length=None)
+        if not rows.height:
+            return [], rows
         if named not in rows.columns:
             raise DataError(f"the table of new items has no column '{named}'", f"It has {', '.join(rows.columns) or 'none'}.")
         if rows[named].null_count():
             raise DataError(
                 f"column '{named}' of the new items is empty in row {rows[named].is_null().arg_true()[0] + 1}", "Give every item an id."
             )
-        try:
-            catalog = self.catalog.with_rows([str(i) for i in rows[named].to_list()], rows)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"the new items do not fit the catalogue: {str(error).splitlines()[0]}", "Give the columns the types they have there."
-            ) from None
+        return [str(i) for i in rows[named].to_list()], rows
+
+    def with_catalog(self, catalog: Catalog) -> Self:
+        """The same knowledge over a catalogue that has the old rows first; rows without vectors are read now."""
         if self.reader is not None and "text" in catalog.vectors:
             catalog = self.reader.fill(catalog)
         return replace(
@@ -341,3 +370,7 @@ class Recommender:
         if hint.startswith("Known: "):
             hint = f"There are {len(known):,}, such as {', '.join(known[:3])}."
         return UnknownNameError(f"no {what} has the id '{name}'", hint)
+
+
+def _unfit(error: Exception) -> DataError:
+    return DataError(f"the new items do not fit the catalogue: {str(error).splitlines()[0]}", "Give the columns the types they have there.")

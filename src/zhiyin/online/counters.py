@@ -1,0 +1,102 @@
+"""Counts that fade: what is popular, trending and taken together, kept up to date event by event.
+
+Every count halves each ``half_life``; instead of ageing all of them at every step, an event weighs
+2^(t / half_life) against a fixed origin, and all counts are scaled down together before numbers grow too large.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from zhiyin.base.arrays import Float64, Int32
+from zhiyin.base.units import US_PER_DAY
+from zhiyin.data.dataset import Dataset
+
+_LARGEST = 400.0  # halvings; 2^400 is far from what a double holds
+_NEIGHBOURS = 50
+
+
+class Fading:
+    """One fading count per item: (n_items,), growing with the catalogue."""
+
+    def __init__(self, n_items: int, half_life_days: float, origin_us: int) -> None:
+        self.half_life_us = half_life_days * US_PER_DAY
+        self.origin_us = origin_us
+        self.counts: Float64 = np.zeros(max(n_items, 1))
+
+    def add(self, item_ix: int, time_us: int, weight: float) -> None:
+        age = (time_us - self.origin_us) / self.half_life_us
+        if age > _LARGEST:
+            self.counts *= np.exp2(-age)
+            self.origin_us, age = time_us, 0.0
+        if item_ix >= len(self.counts):
+            self.counts = np.concatenate([self.counts, np.zeros(max(item_ix + 1 - len(self.counts), len(self.counts) // 4 + 64))])
+        self.counts[item_ix] += weight * 2.0**age
+
+    def add_all(self, item_ix: Int32, time_us: np.ndarray, weight: np.ndarray) -> None:
+        """Many events at once, none after the origin by more than ``_LARGEST`` halvings."""
+        ages = np.clip((time_us - self.origin_us) / self.half_life_us, -_LARGEST, _LARGEST)
+        self.counts += np.bincount(item_ix, weights=weight * np.exp2(ages), minlength=len(self.counts))
+
+    def of(self, n_items: int) -> Float64:
+        """Relative counts of the first n_items: (n_items,)."""
+        if n_items <= len(self.counts):
+            return self.counts[:n_items]
+        return np.concatenate([self.counts, np.zeros(n_items - len(self.counts))])
+
+
+class Counters:
+    """``slow`` (90 days) is what is popular, ``fast`` (2 days) over ``slow`` what is trending; ``together`` counts
+    who took what within the last few things of one person."""
+
+    def __init__(self, data: Dataset) -> None:
+        events = data.positive.events
+        timed = data.manifest.order == "time" and len(events) > 0
+        origin = int(events.time_us[-1]) if timed else 0
+        self.slow = Fading(data.n_items, 90.0, origin)
+        self.fast = Fading(data.n_items, 2.0, origin)
+        if timed:
+            self.slow.add_all(events.item_ix, events.time_us, events.weight)
+            self.fast.add_all(events.item_ix, events.time_us, events.weight)
+        elif len(events):
+            self.slow.add_all(events.item_ix, np.zeros(len(events)), events.weight)
+        self._latest: dict[int, deque[int]] = {}  # the newest things of each person
+        self._together: dict[int, dict[int, float]] = {}
+
+    def add(self, person: int, item_ix: int, time_us: int, weight: float) -> None:
+        """One event of somebody; one that is no sign of liking counts nowhere."""
+        if weight <= 0:
+            return
+        if not self.slow.origin_us:  # data without time: the first live event sets the origin
+            self.slow.origin_us = self.fast.origin_us = time_us
+        self.slow.add(item_ix, time_us, weight)
+        self.fast.add(item_ix, time_us, weight)
+        newest = self._latest.setdefault(person, deque(maxlen=5))
+        for other in newest:
+            if other != item_ix:
+                self._pair(item_ix, other)
+                self._pair(other, item_ix)
+        newest.append(item_ix)
+
+    def _pair(self, one: int, other: int) -> None:
+        near = self._together.setdefault(one, {})
+        near[other] = near.get(other, 0.0) + 1.0
+        if len(near) > 2 * _NEIGHBOURS:  # the weakest half goes, the rest fades
+            kept = sorted(near.items(), key=lambda pair: -pair[1])[:_NEIGHBOURS]
+            self._together[one] = {item: count * 0.9 for item, count in kept}
+
+    def together(self, item_ix: int) -> dict[int, float]:
+        """What people took around an item since the bundle, with counts."""
+        return dict(self._together.get(item_ix, {}))
+
+    def popular(self, n_items: int) -> Float64:
+        return self.slow.of(n_items)
+
+    def trending(self, n_items: int) -> Float64:
+        """Fast counts over what slow ones let expect, shrunk: rises, not size."""
+        fast, slow = self.fast.of(n_items), self.slow.of(n_items)
+        total_fast, total_slow = max(fast.sum(), 1e-12), max(slow.sum(), 1e-12)
+        expected = slow / total_slow
+        return np.asarray((fast / total_fast - expected) / np.sqrt(expected + 1.0 / max(n_items, 1)))

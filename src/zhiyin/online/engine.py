@@ -1,0 +1,134 @@
+"""The thread that computes: asks that arrive while it works go through the model together, and none waits for ever.
+
+An event loop hands in asks and awaits futures. Whatever is not answered by its deadline is answered by the
+fallback, at once and marked as degraded; a model that hangs therefore costs quality, never an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+MOST_TOGETHER = 64
+"""More asks in one batch save little and keep the first waiting."""
+
+
+class Engine(Generic[A, R]):
+    """``work`` answers a batch, one result per ask, in order; ``fallback`` answers one ask in microseconds.
+
+    Call ``ask`` from one event loop only. ``deadline_s`` counts from the ask; while a batch is over it, new
+    asks go to the fallback without waiting, until the thread comes back.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[A]], Sequence[R]], fallback: Callable[[A, str], R], *, deadline_s: float = 0.045, most: int = 4096
+    ) -> None:
+        self.work = work
+        self.fallback = fallback
+        self.deadline_s = deadline_s
+        self.most = most
+        self._waiting: deque[tuple[A, asyncio.Future[R], float]] = deque()
+        self._asked: deque[tuple[A, asyncio.Future[R], float]] = deque()  # by age, answered ones fall out as they age
+        self._wake = threading.Semaphore(0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self._idle = True
+        self._late = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._run, name="zhiyin-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def late(self) -> bool:
+        """True while the thread is busy with something that is over its deadline."""
+        return self._late
+
+    def full(self) -> bool:
+        """True where another ask should be refused rather than queued."""
+        return len(self._waiting) >= self.most
+
+    async def ask(self, ask: A) -> R:
+        """The answer of the model, or of the fallback."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        if self._late:
+            return self.fallback(ask, "slow")
+        future: asyncio.Future[R] = loop.create_future()
+        entry = (ask, future, loop.time())
+        self._waiting.append(entry)
+        self._asked.append(entry)
+        if self._timer is None:
+            self._timer = loop.call_later(self.deadline_s, self._look)
+        if self._idle:
+            self._idle = False
+            self._wake.release()
+        return await future
+
+    def close(self) -> None:
+        """Let the thread end after what it holds."""
+        self._stopping = True
+        self._wake.release()
+
+    def _look(self) -> None:
+        """Answer what is over its deadline; look again when the next one may be."""
+        loop = self._loop
+        if loop is None:
+            return
+        now = loop.time()
+        while self._asked and (self._asked[0][1].done() or self._asked[0][2] + self.deadline_s <= now + 0.001):
+            ask, future, _ = self._asked.popleft()
+            if not future.done():
+                self._late = True
+                future.set_result(self.fallback(ask, "slow"))
+        self._timer = loop.call_at(self._asked[0][2] + self.deadline_s, self._look) if self._asked else None
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            while self._waiting and not self._stopping:
+                batch: list[tuple[A, asyncio.Future[R], float]] = []
+                while self._waiting and len(batch) < MOST_TOGETHER:
+                    entry = self._waiting.popleft()
+                    if not entry[1].done():
+                        batch.append(entry)
+                if batch:
+                    self._answer(batch)
+            if self._stopping:
+                return
+            self._call(self._rest)
+
+    def _rest(self) -> None:
+        """On the loop: the thread sleeps, unless something arrived while it said so."""
+        self._late = False
+        if self._waiting:
+            self._wake.release()
+        else:
+            self._idle = True
+
+    def _answer(self, batch: list[tuple[A, asyncio.Future[R], float]]) -> None:
+        try:
+            results: Sequence[R] = self.work([ask for ask, _, _ in batch])
+        except Exception as error:  # a model may fail in any way; every ask still gets its answer
+            results = [self.fallback(ask, f"{type(error).__name__}: {error}") for ask, _, _ in batch]
+        self._call(lambda: self._deliver(batch, results))
+
+    def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R]) -> None:
+        self._late = False
+        for (_, future, _), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    def _call(self, what: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(what)
+            except RuntimeError:  # closed between the two lines: nobody waits any more
+                return

@@ -1,0 +1,77 @@
+"""What answers at one moment: a recommender with everything that is looked up per item, ready. Never changed, only swapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from zhiyin.base.arrays import Bool, Int32
+from zhiyin.base.errors import ConfigError
+from zhiyin.data.catalog import Catalog
+from zhiyin.pipeline.recommender import Recommender
+from zhiyin.pipeline.told import language_of
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """``version`` names bundle and model in every answer; ``revision`` counts changes of the catalogue since."""
+
+    recommender: Recommender
+    version: str
+    revision: int = 0
+    _masks: dict[str, Bool] = field(default_factory=dict, compare=False)
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.recommender.catalog
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return [str(i) for i in self.catalog.items.ids.to_pylist()]
+
+    @cached_property
+    def titles(self) -> list[str]:
+        return self.catalog.titles(np.arange(len(self.catalog)))
+
+    @cached_property
+    def language(self) -> str:
+        return language_of(self.recommender.data)
+
+    @cached_property
+    def popular(self) -> Int32:
+        """The thousand most popular items there are, best first: what is said when nothing else can be."""
+        counts = self.recommender.data.item_counts.astype(np.float64)
+        if len(counts) < len(self.catalog):
+            counts = np.concatenate([counts, np.zeros(len(self.catalog) - len(counts))])
+        if self.catalog.available is not None:
+            counts = np.where(self.catalog.available, counts, -1.0)
+        order = np.argsort(-counts, kind="stable")[:1000]
+        return np.asarray(order[counts[order] >= 0], np.int32)
+
+    def mask(self, said: str | dict[str, object]) -> Bool:
+        """The items a filter allows: (n_items,). The last few hundred filters are remembered."""
+        from zhiyin.data.filters import Filter
+
+        parsed = Filter.parse(said)
+        key = str(parsed)
+        found = self._masks.get(key)
+        if found is None:
+            found = parsed.mask(self.catalog)
+            if len(self._masks) >= 256:
+                self._masks.pop(next(iter(self._masks)))
+            self._masks[key] = found
+        return found
+
+    def rows_of(self, ids: list[str], role: str, notes: list[str]) -> list[int]:
+        """Row numbers of items; unknown ones are left out and noted."""
+        return self.recommender.asker.found(ids, role, notes)
+
+
+def checked_size(n: int | None, size: int) -> int:
+    """How many items are wanted; raises ``ConfigError`` beyond what one answer holds."""
+    wanted = size if n is None else n
+    if not 1 <= wanted <= 1000:
+        raise ConfigError(f"n = {wanted} is outside 1 to 1,000", "Ask for fewer, and follow the cursor.")
+    return wanted

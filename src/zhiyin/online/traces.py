@@ -1,0 +1,141 @@
+"""What was shown to whom, and why: one record for each answer, found again by its trace id.
+
+Records are appended to files of a bounded total size; they are not flushed one by one, because an answer must not
+wait for a disk: after a crash the last moments may be missing, and replay says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import msgspec
+
+from zhiyin.base.errors import UnknownNameError
+from zhiyin.data.vocab import Vocabulary
+from zhiyin.online.asks import Ask, Shown
+
+SEGMENT_BYTES = 16 << 20
+RECENT = 20_000
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer as it was given."""
+
+    trace: str
+    at_us: int
+    ask: Ask
+    items: list[Shown]
+    served_by: str
+    model: str
+    after: str | None = None
+
+
+class Traces:
+    """``keep`` gives the id; ``find`` gives the record back. The newest are in memory, the others on disk.
+
+    An id names the segment and the offset of its record, and ends in random digits that must match.
+    """
+
+    def __init__(self, folder: Path | None, largest_bytes: int) -> None:
+        self.folder = folder
+        self.largest = max(largest_bytes, 2 * SEGMENT_BYTES)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Trace)
+        self._recent: OrderedDict[str, Trace] = OrderedDict()
+        self._lock = threading.Lock()
+        self._buffer = bytearray()
+        self._written = 0
+        self._salt = secrets.token_hex(3)
+        self._number = 0
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._segment = 1 + max((int(p.stem, 16) for p in folder.glob("*.traces")), default=0)
+
+    def keep(self, ask: Ask, items: list[Shown], served_by: str, model: str, at_us: int) -> str:
+        """Remember an answer; its id."""
+        with self._lock:
+            self._number += 1
+            if self.folder is None:
+                trace = f"m-{self._number:x}-{self._salt}"
+            else:
+                trace = f"{self._segment:x}-{self._written + len(self._buffer):x}-{self._salt}"
+            record = Trace(trace, at_us, ask, items, served_by, model, ask.cursor)
+            self._recent[trace] = record
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+            if self.folder is not None:
+                payload = self._encoder.encode(record)
+                self._buffer += len(payload).to_bytes(4, "little") + payload
+                if len(self._buffer) >= 1 << 18:
+                    self._flush()
+        return trace
+
+    def find(self, trace: str) -> Trace:
+        """The record of an id; ``UnknownNameError`` where there is none (any more)."""
+        with self._lock:
+            found = self._recent.get(trace)
+            if found is None and self.folder is not None:
+                self._flush()
+                found = self._read(trace)
+        if found is None:
+            raise UnknownNameError(f"no answer has the trace '{trace[:80]}'", "Traces are kept for a while only.")
+        return found
+
+    def shown(self, trace: str, items: Vocabulary) -> list[int]:
+        """Row numbers of everything on this page and those before it."""
+        out: list[int] = []
+        at: str | None = trace
+        while at is not None and len(out) < 10_000:
+            record = self.find(at)
+            out += [ix for ix in (items.find(shown.item) for shown in record.items) if ix >= 0]
+            at = record.after
+        return out
+
+    def close(self) -> None:
+        with self._lock:
+            if self.folder is not None:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self.folder is None or not self._buffer:
+            return
+        try:
+            with (self.folder / f"{self._segment:08x}.traces").open("ab") as file:
+                file.write(self._buffer)
+        except OSError:
+            self._lost_some()
+            return
+        self._written += len(self._buffer)
+        self._buffer.clear()
+        if self._written >= SEGMENT_BYTES:
+            self._segment, self._written = self._segment + 1, 0
+            self._trim()
+
+    def _lost_some(self) -> None:
+        """A full disk costs traces, never answers: begin a new segment, so that offsets stay true."""
+        self._segment, self._written = self._segment + 1, 0
+        self._buffer.clear()
+
+    def _trim(self) -> None:
+        files = sorted((self.folder or Path()).glob("*.traces"))
+        total = sum(path.stat().st_size for path in files)
+        for path in files[:-1]:
+            if total <= self.largest:
+                return
+            total -= path.stat().st_size
+            path.unlink(missing_ok=True)
+
+    def _read(self, trace: str) -> Trace | None:
+        try:
+            segment, offset, _ = trace.split("-")
+            path = (self.folder or Path()) / f"{int(segment, 16):08x}.traces"
+            with path.open("rb") as file:
+                file.seek(int(offset, 16))
+                size = int.from_bytes(file.read(4), "little")
+                found = self._decoder.decode(file.read(min(size, 1 << 24)))
+        except (OSError, ValueError, OverflowError):
+            return None
+        return found if found.trace == trace else None

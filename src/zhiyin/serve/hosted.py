@@ -1,0 +1,102 @@
+"""A tenant inside a server: its engine, its keys, its traces, and what is said when the engine cannot answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from zhiyin.base.errors import ZhiyinError
+from zhiyin.data.record import EventRecord
+from zhiyin.online.answers import Found, shown_of
+from zhiyin.online.asks import Ask, Reply
+from zhiyin.online.engine import Engine
+from zhiyin.online.snapshot import Snapshot
+from zhiyin.online.tenant import Tenant
+from zhiyin.online.traces import Traces
+from zhiyin.pipeline.placement import Language
+from zhiyin.serve.access import Keys
+from zhiyin.serve.errors import TooMuchError
+from zhiyin.serve.settings import Settings
+
+
+class Asked(NamedTuple):
+    """An ask, and the items that stood on the pages before this one."""
+
+    ask: Ask
+    shown: Sequence[int]
+
+
+class Answer(NamedTuple):
+    """What was found, with the snapshot whose numbers it speaks in; ``degraded`` says why it is not the model's."""
+
+    found: Found | ZhiyinError
+    snapshot: Snapshot
+    degraded: str = ""
+
+
+class Hosted:
+    """Everything one tenant needs while it is served."""
+
+    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, settings: Settings) -> None:
+        self.tenant = tenant
+        self.keys = keys
+        self.traces = traces
+        self.settings = settings
+        self.n_degraded = 0
+        self.engine: Engine[Asked, Answer] = Engine(
+            self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
+        )
+
+    def _work(self, asked: Sequence[Asked]) -> list[Answer]:
+        snapshot = self.tenant.snapshot
+        found = self.tenant.answer([a.ask for a in asked], [a.shown for a in asked])
+        return [Answer(f, snapshot) for f in found]
+
+    def _fallback(self, asked: Asked, why: str) -> Answer:
+        """Popular items that were not excluded: needs neither model nor history, only what lies ready."""
+        snapshot, ask = self.tenant.snapshot, asked.ask
+        self.n_degraded += 1
+        unwanted = {snapshot.catalog.items.find(i) for i in ask.exclude} | set(asked.shown)
+        n = ask.n or 10
+        best = [ix for ix in snapshot.popular.tolist() if ix not in unwanted][:n]
+        found = Found(best, [float(n - place) for place in range(len(best))], "popular")
+        return Answer(found, snapshot, why)
+
+    async def reply(self, ask: Ask) -> Reply:
+        """The whole answer to one ask; raises what the ask deserves."""
+        if self.engine.full():
+            raise TooMuchError("too many requests are waiting", "Come back in a second.", 503)
+        shown: Sequence[int] = ()
+        if ask.cursor is not None:
+            shown = self.traces.shown(ask.cursor, self.tenant.snapshot.catalog.items)
+        answer = await self.engine.ask(Asked(ask, shown))
+        if isinstance(answer.found, ZhiyinError):
+            raise answer.found
+        return self._told(ask, answer, answer.found)
+
+    def _told(self, ask: Ask, answer: Answer, found: Found) -> Reply:
+        snapshot = answer.snapshot
+        language: Language = ask.language or ("zh" if snapshot.language == "zh" else "en")
+        items = shown_of(snapshot, found, language)
+        notes = list(found.notes)
+        if answer.degraded:
+            notes.append(f"answered without the model: {answer.degraded}")
+        trace = self.traces.keep(ask, items, found.served_by, snapshot.version, self.tenant.clock())
+        return Reply(
+            items=items, placement=ask.placement, served_by=found.served_by, model=snapshot.version, trace=trace, title=found.title,
+            degraded=bool(answer.degraded), notes=notes, cursor=trace if items else None,
+        )  # fmt: skip
+
+    async def take(self, records: Sequence[EventRecord]) -> list[bool]:
+        """Durable when it returns."""
+        return await asyncio.wrap_future(self.submitted(records))
+
+    def submitted(self, records: Sequence[EventRecord]) -> Future[list[bool]]:
+        return self.tenant.take(records)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.tenant.close()
+        self.traces.close()

@@ -1,0 +1,38 @@
+"""Figures about the server for Prometheus: requests by operation and status, and how long they took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Meter:
+    """One registry per server; nothing about people is in it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter("zhiyin_requests_total", "Requests answered", ["operation", "status"], registry=self.registry)
+        self._seconds = Histogram("zhiyin_request_seconds", "Time to answer", ["operation"], registry=self.registry, buckets=BUCKETS)
+        self.events = Counter("zhiyin_events_total", "Events taken", ["tenant", "outcome"], registry=self.registry)
+        self.degraded = Gauge("zhiyin_degraded_answers", "Answers without the model since the start", ["tenant"], registry=self.registry)
+
+    def timer(self, operation: str) -> Callable[[int, float], None]:
+        """What an endpoint calls after each request."""
+        seconds = self._seconds.labels(operation)
+        counters: dict[int, Counter] = {}
+
+        def done(status: int, took_s: float) -> None:
+            counter = counters.get(status)
+            if counter is None:
+                counter = counters[status] = self._requests.labels(operation, str(status))
+            counter.inc()
+            seconds.observe(took_s)
+
+        return done
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return bytes(generate_latest(self.registry))

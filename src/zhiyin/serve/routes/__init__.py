@@ -1,0 +1,8 @@
+"""Every operation there is, those that are called most first."""
+
+from __future__ import annotations
+
+from zhiyin.serve.operation import Operation
+from zhiyin.serve.routes import events, health, recommend
+
+OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *health.OPERATIONS)

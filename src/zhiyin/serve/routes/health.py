@@ -1,0 +1,41 @@
+"""How the server is: for balancers, monitoring and people."""
+
+from __future__ import annotations
+
+import msgspec
+
+from zhiyin.serve.operation import Answered, Call, Operation, Scope
+
+
+class Live(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model."""
+
+    ready: bool
+    degraded: bool
+    model: str
+    items: int
+    events: int
+    notes: list[str] = []
+
+
+async def live(call: Call) -> Live:
+    return Live("ok")
+
+
+async def ready(call: Call) -> Answered:
+    hosted = call.tenant
+    status = hosted.tenant.log.status()
+    notes = [*status.notes, *([status.failing] if status.failing else [])]
+    snapshot = hosted.tenant.snapshot
+    said = Ready(not status.failing, hosted.engine.late, snapshot.version, len(snapshot.catalog), hosted.tenant.n_events, notes)
+    return Answered(said, 200 if said.ready else 503)
+
+
+OPERATIONS = (
+    Operation("live", "GET", "/health/live", Scope.PUBLIC, live, "The process runs.", Live),
+    Operation("ready", "GET", "/v1/{tenant}/health/ready", Scope.PUBLIC, ready, "This tenant takes events and answers.", Ready),
+)

@@ -1,0 +1,85 @@
+"""From folders to a listening server, and down again without losing anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.online.tenant import Tenant, live_folder
+from zhiyin.online.traces import Traces
+from zhiyin.pipeline.recommender import Recommender
+from zhiyin.serve.access import Keys
+from zhiyin.serve.app import Server, build_app
+from zhiyin.serve.hosted import Hosted
+from zhiyin.serve.openapi import described
+from zhiyin.serve.routes import OPERATIONS
+from zhiyin.serve.settings import Settings, check_open
+from zhiyin.store.bundle import MANIFEST
+from zhiyin.store.segment_log import SegmentLog
+
+
+def host(folder: Path, settings: Settings) -> Hosted:
+    """Open one tenant: bundle, log, keys, traces; raises where it cannot be served."""
+    if not folder.is_dir():
+        raise MissingDataError(f"there is no folder '{folder}'", "Train one first: zhiyin train DATA --out FOLDER.")
+    recommender = Recommender.load(folder)
+    home = live_folder(folder)
+    home.mkdir(parents=True, exist_ok=True)
+    tenant = Tenant(folder.name, recommender, SegmentLog(home / "events"), version=version_of(folder))
+    tenant.warm()
+    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), settings)
+
+
+def version_of(folder: Path) -> str:
+    """12 hex digits that name a bundle: those of the digest in its manifest."""
+    return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"])[:12]
+
+
+def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, Starlette]:
+    """Every tenant and the application over them."""
+    names = [folder.name for folder in folders]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"two folders are named '{twice[0]}'", "A tenant is served under its folder's name; rename one.")
+    hosted = {folder.name: host(folder, settings) for folder in folders}
+    check_open(settings, [name for name, one in hosted.items() if not len(one.keys)])
+    server = Server(hosted, settings)
+    document = described(OPERATIONS)
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(document)
+
+    async def metrics(_: Request) -> Response:
+        for name, one in server.tenants.items():
+            server.meter.degraded.labels(name).set(one.n_degraded)
+        return Response(server.meter.text(), media_type="text/plain; version=0.0.4")
+
+    return server, build_app(server, OPERATIONS, [Route("/openapi.json", openapi), Route("/metrics", metrics)])
+
+
+def serve(folders: Sequence[Path], settings: Settings) -> None:
+    """Listen until told to stop. Requests that are being answered are answered; then the log is closed."""
+    _, app = open_server(folders, settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    uvicorn.Server(config).run()

@@ -1,0 +1,126 @@
+"""The application over a small world: asks, events, and what wrong calls are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from zhiyin.data.run import Run, silent
+from zhiyin.models.registry import spec_of
+from zhiyin.pipeline.recommender import Recommender
+from zhiyin.serve.run import open_server
+from zhiyin.serve.settings import Settings
+from zhiyin.testing.small import small_world
+
+SETTINGS = Settings(deadline_ms=2_000)
+
+
+def trained(folder: Path, kind: str = "transitions") -> Path:
+    """A saved recommender over the small world."""
+    data = small_world("time")
+    run = Run(report=silent)
+    recommender = Recommender(spec_of(kind).fit(data, run), spec_of("popular").fit(data, run), data)
+    return recommender.save(folder)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    _, app = open_server([trained(tmp_path / "shop")], SETTINGS)
+    with TestClient(app) as client:
+        yield client
+
+
+def test_an_event_changes_the_next_answer_and_counts_once(client: TestClient) -> None:
+    before = client.post("/v1/shop/recommend", json={"user": "new", "n": 5}).json()
+    assert before["served_by"] == "popular"
+    assert before["notes"] == ["user 'new' is unknown"]
+    event = {"event_id": "e1", "user": "new", "item": "i3"}
+    assert client.post("/v1/shop/event", json=event).json() == {"new": 1, "known": 0}
+    assert client.post("/v1/shop/event", json=event).json() == {"new": 0, "known": 1}
+    after = client.post("/v1/shop/recommend", json={"user": "new", "n": 5}).json()
+    assert after["served_by"].startswith("transitions")
+    assert "i3" not in [item["item"] for item in after["items"]]
+
+
+def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "shop")
+    for n_known in (0, 3):
+        _, app = open_server([folder], SETTINGS)
+        with TestClient(app) as client:
+            assert client.get("/v1/shop/health/ready").json()["events"] == n_known
+            batch = [{"event_id": f"e{i}", "session": "s", "item": f"i{i}"} for i in range(3)]
+            assert client.post("/v1/shop/events", json=batch).json() == {"new": 3 - n_known, "known": n_known}
+
+
+def test_a_session_becomes_the_user_who_logs_in(client: TestClient) -> None:
+    client.post("/v1/shop/event", json={"event_id": "a", "session": "s1", "item": "i3"})
+    anonymous = client.post("/v1/shop/recommend", json={"session": "s1"}).json()
+    client.post("/v1/shop/event", json={"event_id": "b", "session": "s1", "user": "fresh", "item": "i5"})
+    known = client.post("/v1/shop/recommend", json={"user": "fresh", "n": 29}).json()
+    assert anonymous["served_by"].startswith("transitions")
+    assert not {"i3", "i5"} & {item["item"] for item in known["items"]}
+
+
+def test_pages_follow_each_other_without_repeats_and_replay_shows_them(client: TestClient) -> None:
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = client.post("/v1/shop/recommend", json={"user": "u1", "n": 7, "cursor": cursor}).json()
+        if not page["items"]:
+            break
+        ids = [item["item"] for item in page["items"]]
+        assert client.get(f"/v1/shop/replay/{page['trace']}").json()["items"] == page["items"]
+        seen += ids
+        cursor = page["cursor"]
+    assert len(seen) == len(set(seen)) > 7
+
+
+def test_without_the_person_no_history_matters(client: TestClient) -> None:
+    ask = {"user": "u1", "n": 10, "personalized": False}
+    before = client.post("/v1/shop/recommend", json=ask).json()["items"]
+    client.post("/v1/shop/events", json=[{"event_id": f"e{i}", "user": "u1", "item": f"i{i}"} for i in range(20)])
+    assert client.post("/v1/shop/recommend", json=ask).json()["items"] == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "words"),
+    [
+        ("POST", "/v1/shop/recommend", {"usr": "u1"}, 422, "unknown field `usr`"),
+        ("POST", "/v1/shop/recommend", {"n": 0}, 422, ">= 1"),
+        ("POST", "/v1/shop/recommend", {"n": 100001}, 422, "<= 1000"),
+        ("POST", "/v1/shop/recommend", {"placement": "hme"}, 404, "no placement is named 'hme'"),
+        ("POST", "/v1/shop/recommend", {"time": "yesterday"}, 422, "time 'yesterday' is not ISO 8601"),
+        ("POST", "/v1/shop/recommend", {"cursor": "1-2-3"}, 404, "no answer has the trace '1-2-3'"),
+        ("POST", "/v1/shop/recommend", {"text": "shoes"}, 422, "these items have no text"),
+        ("POST", "/v1/shop/event", {"event_id": "e", "item": "i1"}, 422, "event 'e' says neither user nor session"),
+        ("POST", "/v1/shop/event", {"event_id": "e", "item": "i1", "user": "u", "time": 2**60}, 422, "lies in the future"),
+        ("POST", "/v1/shop/event", {"event_id": "e", "item": "i1", "user": "u", "value": float("inf")}, 400, "the body is not JSON"),
+        ("POST", "/v1/shop/events", [], 422, "length >= 1"),
+        ("POST", "/v1/other/recommend", {}, 404, "there is no tenant 'other'"),
+        ("GET", "/v1/shop/recommend", None, 405, "GET is not possible here"),
+        ("GET", "/nowhere", None, 404, "there is no /nowhere"),
+        ("GET", "/v1/shop/replay/x", None, 404, "no answer has the trace 'x'"),
+    ],
+)
+def test_wrong_calls_are_told_what_is_wrong(client: TestClient, method: str, path: str, sent: object, status: int, words: str) -> None:
+    import json
+
+    given = client.request(method, path, content=None if sent is None else json.dumps(sent))
+    assert given.status_code == status
+    assert given.headers["content-type"] == "application/problem+json"
+    assert words in given.json()["detail"]
+
+
+def test_a_body_that_is_no_json_or_too_large_is_refused(client: TestClient) -> None:
+    assert client.post("/v1/shop/recommend", content=b"{").status_code == 400
+    assert client.post("/v1/shop/recommend", content=b" " * (2 << 20)).status_code == 413
+
+
+def test_the_document_names_every_operation(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    assert document["paths"]["/v1/{tenant}/recommend"]["post"]["operationId"] == "recommend"
+    assert "Ask" in document["components"]["schemas"]
