@@ -67,6 +67,24 @@ class FitError(ZhiyinError, RuntimeError):
     code = "E600"
 
 
+class StoreError(ZhiyinError, OSError):
+    """A store cannot read or write: disk full, I/O error, damaged file, locked, server away. Nothing was acknowledged."""
+
+    code = "E700"
+
+
+class StoreBusyError(StoreError):
+    """More is waiting to be written than a store takes; the same call may be made again in a moment."""
+
+    code = "E710"
+
+
+class StoreConflictError(StoreError):
+    """A row is at another version than the one its change was made for; nothing was written."""
+
+    code = "E720"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint naming the closest known name, or all of them when none is close."""
     names = sorted(known)

@@ -1,0 +1,96 @@
+"""Which event ids a log knows: 8 bytes of memory per event, and a table beside each full segment for the exact answer.
+
+``Sieve`` says "new" (certain) or "maybe known" from sorted 64-bit hashes; for the few that may be known, ``IdTable``
+tells where in its segment the event would stand, and the id that is read there decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+
+_HEAD = struct.Struct("<8sQQII")  # kind, events, bytes of the segment, crc32 of the segment, crc32 of the rest of this file
+_KIND = b"zyids 1\n"
+
+
+def hashed(event_id: str) -> int:
+    """64 bits of BLAKE2b: the same in every process."""
+    return int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8).digest(), "little")
+
+
+class IdTable:
+    """Hashes of the ids in one segment, ascending, and where each event starts.
+
+    ``size`` and ``crc`` are those of the segment it was made for.
+    """
+
+    def __init__(self, hashes: Hashes, starts: Hashes, size: int, crc: int) -> None:
+        self.hashes = hashes
+        self._starts = starts
+        self.size = size
+        self.crc = crc
+
+    @classmethod
+    def of(cls, hashes: Sequence[int], starts: Sequence[int], size: int, crc: int) -> IdTable:
+        """From columns in the order of the segment."""
+        column = np.array(hashes, np.uint64)
+        order = np.argsort(column, kind="stable")
+        return cls(column[order], np.array(starts, np.uint64)[order], size, crc)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | mmap.mmap, *, check: bool) -> IdTable | None:
+        """Back from ``to_bytes``; None if this is no such table, or (with ``check``, which reads all of it) a damaged one."""
+        if len(data) < _HEAD.size:
+            return None
+        kind, n, size, crc, own = _HEAD.unpack_from(data)
+        if kind != _KIND or len(data) != _HEAD.size + 16 * n:
+            return None
+        if check and zlib.crc32(memoryview(data)[_HEAD.size :]) != own:
+            return None
+        columns = np.frombuffer(data, np.dtype("<u8"), 2 * n, _HEAD.size).reshape(2, n)
+        return cls(columns[0], columns[1], size, crc)
+
+    def to_bytes(self) -> bytes:
+        """As a file; little endian."""
+        body = np.stack([self.hashes, self._starts]).astype("<u8").tobytes()
+        return _HEAD.pack(_KIND, len(self.hashes), self.size, self.crc, zlib.crc32(body)) + body
+
+    def starts(self, wanted: Hashes) -> list[list[int]]:
+        """For each hash (n,), where events with it start; mostly none."""
+        low = np.searchsorted(self.hashes, wanted, "left")
+        high = np.searchsorted(self.hashes, wanted, "right")
+        return [self._starts[a:b].tolist() for a, b in zip(low, high, strict=True)]
+
+
+class Sieve:
+    """Sorted hashes in runs whose sizes fall by half at least, so that adding stays cheap and looking up needs few runs."""
+
+    def __init__(self) -> None:
+        self._runs: list[Hashes] = []
+
+    def add(self, hashes: Sequence[Hashes]) -> None:
+        """More hashes, several columns at once if there are."""
+        if sum(map(len, hashes)):
+            run = np.sort(np.concatenate(hashes))
+            while self._runs and len(self._runs[-1]) <= 2 * len(run):
+                run = np.sort(np.concatenate([self._runs.pop(), run]))
+            self._runs.append(run)
+
+    def maybe(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """For each hash (n,), whether it was added."""
+        found = np.zeros(len(hashes), bool)
+        for run in self._runs:
+            at = np.searchsorted(run, hashes)
+            found |= run[np.minimum(at, len(run) - 1)] == hashes
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)

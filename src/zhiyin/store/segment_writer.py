@@ -1,0 +1,238 @@
+"""The writing half of a segment log: recover, find out which events are new, write them, begin the next segment."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from zhiyin.base.errors import StoreError
+from zhiyin.store.disk import FileLock
+from zhiyin.store.event_ids import Hashes, Sieve, hashed
+from zhiyin.store.event_log import Packed
+from zhiyin.store.frames import Gap, framed
+from zhiyin.store.segments import FullSegment, OpenSegment, SegmentFolder, damage_said, save_table
+
+END, NEWEST, BOOT, WORDS = range(4)
+"""The numbers processes share: last durable position, first position of the newest segment, in which boot they were said."""
+
+_PROBE = bytes(4096)
+
+
+class SegmentWriter:
+    """Used by one thread at a time. With ``lock``, other processes write too: each group takes it and catches up first.
+
+    ``note`` receives a sentence for whatever is found damaged. ``failing`` says why the latest write failed.
+    """
+
+    def __init__(
+        self, files: SegmentFolder, words: memoryview, lock: FileLock | None, *, segment_bytes: int, note: Callable[[str], None]
+    ) -> None:
+        self._files = files
+        self._disk = files.disk
+        self._words = words
+        self._lock = lock
+        self._segment_bytes = segment_bytes
+        self._note = note
+        self._sieve = Sieve()
+        self._torn = False
+        self._boot = self._disk.boot()
+        self.failing = ""
+        firsts = files.firsts() or [1]
+        self.full = [FullSegment(files, first, self._tell) for first in firsts[:-1]]
+        self._sieve.add([segment.load().hashes for segment in self.full])
+        self._open = self._opened(firsts[-1])
+
+    def commit(self, events: Sequence[Packed]) -> list[bool]:
+        """Make events durable; which of them were new. Raises StoreError if none was kept."""
+        try:
+            with self._turn():
+                self._mend()
+                if not events:
+                    self._probe()
+                    return []
+                if self._open.size >= self._segment_bytes:
+                    with contextlib.suppress(OSError):  # a segment may outgrow its size; it is tried again with the next group
+                        self._roll()
+                fresh = self._fresh(events)
+                if fresh:
+                    self._write(fresh)
+                return _answers(events, {event_id for event_id, _, _ in fresh})
+        except OSError as error:
+            self.failing = f"event log '{self._files.folder}' cannot write: {error.strerror or error}"
+            raise StoreError(self.failing, "Nothing of this call was kept; make it again once the disk is well.") from None
+
+    def roll(self) -> None:
+        """Begin a new segment, so that everything so far stands in full ones."""
+        with self._turn():
+            self._mend()
+            self._roll()
+
+    def swap(self, segment: FullSegment, *, emptied: bool) -> None:
+        """Put the rewritten files of a full segment in place of the old ones, or remove it if nothing is left."""
+        log, ids = self._files.log(segment.first), self._files.ids(segment.first)
+        with self._turn():
+            self._disk.remove(ids)  # first: a table of ids must never stand beside a segment it was not made for
+            if emptied:
+                self._disk.remove(log)
+                self.full = [other for other in self.full if other.first != segment.first]
+            else:
+                self._disk.rename(log.with_suffix(".log.new"), log)
+                self._disk.rename(ids.with_suffix(".ids.new"), ids)
+            self._disk.sync_folder(self._files.folder)
+
+    def close(self) -> None:
+        self._open.file.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._lock is None:
+            yield
+            return
+        self._lock.take(wait=True)
+        try:
+            self._catch_up()
+            yield
+        finally:
+            self._lock.release()
+
+    def _catch_up(self) -> None:
+        """Learn what other processes wrote since our last turn."""
+        mine = self._open.first
+        newer = self._files.firsts(mine - 1) if self._words[NEWEST] != mine else [mine]
+        if newer[-1] > mine:
+            filled = [FullSegment(self._files, first, self._tell) for first in newer[:-1] if first >= mine]
+            self._sieve.add([segment.load().hashes for segment in filled])
+            self.full = [*self.full, *filled]
+            self._open.file.close()
+            self._open = self._opened(newer[-1])
+        elif self._disk.identity(self._files.log(mine))[1] != self._open.size:
+            self._take_in(self._open)
+
+    def _opened(self, first: int) -> OpenSegment:
+        segment = OpenSegment(self._files, first)
+        self._take_in(segment)
+        self._disk.sync_folder(self._files.folder)
+        return segment
+
+    def _take_in(self, segment: OpenSegment) -> None:
+        """Read on from where the segment is known; what is unreadable at its end was never acknowledged: cut it off."""
+        path = self._files.log(segment.first)
+        data = self._disk.read(path, segment.size)
+        if not segment.size:
+            self._files.check_version(data, segment.first)
+        before = segment.size
+        found = segment.absorb(data)
+        for gap in found.damage:
+            self._tell(segment.first, gap)
+        for _, frame in found.events:
+            if frame.repaired:
+                self._note(f"a flipped bit at {before + frame.start:,} of '{path.name}' was put right")
+        torn = before + len(data) - found.end
+        if torn:
+            segment.file.cut(found.end)
+            self._note(f"{torn:,} bytes of an unfinished write at {found.end:,} of '{path.name}' were cut off")
+        segment.file.sync()  # what another process wrote before it died may still be on its way
+        self._publish(segment)
+
+    def _fresh(self, events: Sequence[Packed]) -> list[tuple[str, int, bytes]]:
+        """Those of the events that are new, each once: id, hash, payload."""
+        known = self._open.ids
+        payloads = {event.event_id: event.payload for event in reversed(events) if event.event_id not in known}
+        ids = list(reversed(payloads))
+        hashes = [hashed(event_id) for event_id in ids]
+        if ids and self._sieve:
+            column = np.array(hashes, np.uint64)
+            maybe = np.flatnonzero(self._sieve.maybe(column))
+            if len(maybe):
+                old = self._known(column[maybe], [ids[i] for i in maybe])
+                return [(i, h, payloads[i]) for i, h in zip(ids, hashes, strict=True) if i not in old]
+        return [(i, h, payloads[i]) for i, h in zip(ids, hashes, strict=True)]
+
+    def _known(self, hashes: Hashes, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that stand in full segments; retries are mostly recent, so the newest are asked first."""
+        old: set[str] = set()
+        for segment in reversed(self.full):
+            left = [row for row, event_id in enumerate(ids) if event_id not in old]
+            if not left:
+                break
+            asked = [ids[row] for row in left]
+            old.update(i for i, known in zip(asked, segment.known(hashes[left], asked), strict=True) if known)
+        return old
+
+    def _write(self, fresh: Sequence[tuple[str, int, bytes]]) -> None:
+        segment = self._open
+        frames: list[bytes] = []
+        events: list[tuple[str, int, int]] = []
+        at = 0
+        for position, (event_id, value, payload) in enumerate(fresh, segment.next):
+            frames.append(framed(position, payload))
+            events.append((event_id, value, at))
+            at += len(frames[-1])
+        data = b"".join(frames)
+        self._put(data)
+        segment.add(data, events)
+        segment.next += len(events)
+        self._publish(segment)
+        self.failing = ""
+
+    def _put(self, data: bytes) -> None:
+        """Bytes to the end of the newest segment and to the disk; after an error they are cut off again."""
+        try:
+            self._open.file.write(data)
+            self._open.file.sync()
+        except OSError:
+            self._torn = True
+            with contextlib.suppress(OSError):
+                self._mend()
+            raise
+
+    def _mend(self) -> None:
+        if self._torn:
+            self._open.file.cut(self._open.size)
+            self._torn = False
+
+    def _probe(self) -> None:
+        """While writing fails, find out whether it would succeed again."""
+        if self.failing:
+            self._put(_PROBE)
+            self._torn = True
+            self._mend()
+            self.failing = ""
+
+    def _roll(self) -> None:
+        old = self._open
+        if old.next == old.first:
+            return
+        self._words[NEWEST] = old.next  # before the file is there: other processes look for it, and never miss it
+        new = OpenSegment(self._files, old.next)
+        try:
+            self._disk.sync_folder(self._files.folder)
+        except OSError:
+            new.file.close()
+            self._disk.remove(self._files.log(old.next))
+            raise
+        table = old.table()
+        save_table(self._files, old.first, table)
+        self._sieve.add([table.hashes])
+        self.full = [*self.full, FullSegment(self._files, old.first, self._tell)]
+        old.file.close()
+        self._open = new
+
+    def _publish(self, segment: OpenSegment) -> None:
+        self._words[NEWEST] = segment.first
+        self._words[END] = segment.next - 1
+        self._words[BOOT] = self._boot
+
+    def _tell(self, first: int, gap: Gap) -> None:
+        self._note(damage_said(self._files.log(first).name, gap))
+
+
+def _answers(events: Sequence[Packed], fresh: set[str]) -> list[bool]:
+    """True for the first event of each fresh id."""
+    answers = []
+    for event in events:
+        answers.append(event.event_id in fresh)
+        fresh.discard(event.event_id)
+    return answers
