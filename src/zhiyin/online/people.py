@@ -102,9 +102,10 @@ class People:
             self._gone.add(ix)
         sessions = [name for name, number in self._numbers.items() if number == ix or self._merged.get(number) == ix]
         for name in sessions:
-            self._merged.pop(self._numbers[name], None)
+            number = self._numbers.pop(name)
+            self._merged.pop(number, None)
             # The number stays taken, so that nobody inherits it; only the name goes.
-            self._numbers[f"\0{self._numbers[name]}"] = self._numbers.pop(name)
+            self._numbers[f"\0{number}"] = number
         return n
 
     def live(self, person: int) -> list[Did]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from zhiyin.base.arrays import Bool, Int32
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
+from zhiyin.data.filters import Columns, Filters
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.pipeline.told import language_of
 
@@ -21,7 +23,6 @@ class Snapshot:
     recommender: Recommender
     version: str
     revision: int = 0
-    _masks: dict[str, Bool] = field(default_factory=dict, compare=False)
 
     @property
     def catalog(self) -> Catalog:
@@ -50,19 +51,14 @@ class Snapshot:
         order = np.argsort(-counts, kind="stable")[:1000]
         return np.asarray(order[counts[order] >= 0], np.int32)
 
-    def mask(self, said: str | dict[str, object]) -> Bool:
-        """The items a filter allows: (n_items,). The last few hundred filters are remembered."""
-        from zhiyin.data.filters import Filter
+    @cached_property
+    def filters(self) -> Filters:
+        """Reads filters over the columns of the items, and remembers what they allow."""
+        return Filters(Columns.of(self.catalog, self.recommender.data.manifest), limit=256)
 
-        parsed = Filter.parse(said)
-        key = str(parsed)
-        found = self._masks.get(key)
-        if found is None:
-            found = parsed.mask(self.catalog)
-            if len(self._masks) >= 256:
-                self._masks.pop(next(iter(self._masks)))
-            self._masks[key] = found
-        return found
+    def mask(self, said: str | dict[str, Any]) -> Bool:
+        """The items a filter allows: (n_items,), the same array for the same filter."""
+        return self.filters.mask(said, self.catalog)
 
     def rows_of(self, ids: list[str], role: str, notes: list[str]) -> list[int]:
         """Row numbers of items; unknown ones are left out and noted."""

@@ -132,6 +132,10 @@ class Tenant:
         """One list or error for each ask: thread-safe, reads one snapshot."""
         return answer(self.snapshot, self.people, asks, self.clock(), shown)
 
+    def answer_one(self, ask: Ask, shown: Sequence[int]) -> Found | ZhiyinError:
+        """The list or error of one ask, without what was shown."""
+        return self.answer([ask], [shown])[0]
+
     def warm(self) -> None:
         """Answer a few asks for nobody in particular, so that the first real one does not wait for what is built at first use."""
         data = self.snapshot.recommender.data

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
+
+import msgspec
 
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, shown_of
 from zhiyin.online.asks import Ask, Reply
 from zhiyin.online.engine import Engine
+from zhiyin.online.pages import page as filled
+from zhiyin.online.pages import ranked
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.tenant import Tenant
 from zhiyin.online.traces import Traces
@@ -64,6 +68,18 @@ class Hosted:
         found = Found(best, [float(n - place) for place in range(len(best))], "popular")
         return Answer(found, snapshot, why)
 
+    async def listed(self, ask: Ask, make: Callable[[], Found]) -> Reply:
+        """A list that ``make`` finds in a thread of its own; the fallback where it takes too long."""
+        snapshot = self.tenant.snapshot
+        try:
+            async with asyncio.timeout(self.settings.deadline_ms / 1000 * 4):
+                answer = Answer(await asyncio.to_thread(make), snapshot)
+        except TimeoutError:
+            answer = self._fallback(Asked(ask, ()), "slow")
+        if isinstance(answer.found, ZhiyinError):
+            raise answer.found
+        return self._told(ask, answer, answer.found)
+
     async def reply(self, ask: Ask) -> Reply:
         """The whole answer to one ask; raises what the ask deserves."""
         if self.engine.full():
@@ -75,6 +91,23 @@ class Hosted:
         if isinstance(answer.found, ZhiyinError):
             raise answer.found
         return self._told(ask, answer, answer.found)
+
+    async def ranked(self, ask: Ask) -> Reply:
+        """All candidates of an ask in the best order."""
+        candidates = ask.candidates or []
+        answer = await self.engine.ask(Asked(msgspec.structs.replace(ask, n=len(candidates), repeat="allow"), ()))
+        if isinstance(answer.found, ZhiyinError):
+            raise answer.found
+        known = [ix for ix in map(answer.snapshot.catalog.items.find, candidates) if ix >= 0]
+        return self._told(ask, answer, ranked(answer.found, known))
+
+    async def page(self, ask: Ask, placements: Sequence[str] | None) -> tuple[list[Reply], list[str]]:
+        """The shelves of a page, each with a trace of its own."""
+        snapshot = self.tenant.snapshot
+        plain = Ask(**{name: getattr(ask, name) for name in Ask.__struct_fields__})
+        found, notes = await asyncio.to_thread(filled, snapshot, plain, placements, self.tenant.answer_one)
+        told = [self._told(msgspec.structs.replace(plain, placement=name), Answer(one, snapshot), one) for name, one in found]
+        return told, notes
 
     def _told(self, ask: Ask, answer: Answer, found: Found) -> Reply:
         snapshot = answer.snapshot

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from zhiyin.serve.operation import Operation
-from zhiyin.serve.routes import events, health, recommend
+from zhiyin.serve.routes import events, health, lists, recommend
 
-OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *health.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *lists.OPERATIONS, *health.OPERATIONS)
