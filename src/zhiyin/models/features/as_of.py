@@ -23,30 +23,39 @@ _APART = 60.0
 
 @dataclass(frozen=True, eq=False)
 class AsOfCounts:
-    """n events under n_keys keys. ``half_lives_days`` may be empty: then only plain counts exist."""
+    """n events under n_keys keys. ``half_lives_days`` may be empty: then only plain counts exist.
+
+    Memory: 8 bytes an event, 8 more for each half-life, 12 a key, and 8 an instant, which all that count one log share.
+    """
 
     keys: Int64  # (n_keys,) ascending
-    instants: Int64  # (n_instants,) ascending, distinct
+    instants: Int64  # (n_instants,) ascending, distinct; some may have no event of these
     order: Int64  # (n,) key number * (n_instants + 1) + instant number, ascending
-    starts: Int64  # (n_keys,) first event of each key
+    starts: AnyArray  # (n_keys,) first event of each key
+    origin_us: int  # the first event: what ages are reckoned from
     logs: Mapping[float, Float64]  # half-life in days -> (n,) log of the decayed sum, in units of 2^(time / half-life)
 
     @classmethod
     def of(cls, keys: AnyArray, time_us: AnyArray, half_lives_days: tuple[float, ...] = ()) -> Self:
         """From one key and one time per event, in any order."""
+        return cls.at(keys, *np.unique(np.asarray(time_us, np.int64), return_inverse=True), half_lives_days)
+
+    @classmethod
+    def at(cls, keys: AnyArray, instants: Int64, when: AnyArray, half_lives_days: tuple[float, ...] = ()) -> Self:
+        """The same from the number of each event's instant: what counts the same log by other keys shares ``instants``."""
         known, number = np.unique(np.asarray(keys, np.int64), return_inverse=True)
-        instants, when = np.unique(np.asarray(time_us, np.int64), return_inverse=True)
         order = number.astype(np.int64) * (len(instants) + 1) + when
         order.sort()
-        number, when = order // (len(instants) + 1), order % (len(instants) + 1)
-        starts = np.searchsorted(number, np.arange(len(known)))
-        days = (instants - instants[0]) / US_PER_DAY if len(instants) else np.zeros(0)
+        number = order // (len(instants) + 1)
+        starts = np.searchsorted(number, np.arange(len(known))).astype(np.int32 if len(order) < 2**31 else np.int64)
+        origin = int(instants[np.min(when)]) if len(order) else 0
         logs = {}
         for half_life in half_lives_days:
-            steps = days[when] * (LN2 / half_life)
+            days = (instants[order % (len(instants) + 1)] - origin) / US_PER_DAY
+            steps = days * (LN2 / half_life)
             apart = (float(steps.max(initial=0)) + _APART) * number
             logs[half_life] = np.logaddexp.accumulate(steps + apart) - apart if len(steps) else steps
-        return cls(known, instants, order, starts.astype(np.int64), logs)
+        return cls(known, instants, order, starts, origin, logs)
 
     def counts(self, keys: AnyArray, now_us: AnyArray) -> Int64:
         """Events of each key strictly before its instant: (n,)."""
@@ -58,7 +67,7 @@ class AsOfCounts:
         place, _, known = self._before(keys, now_us)
         if not len(self.order):
             return np.zeros(len(place))
-        days = (np.asarray(now_us) - self.instants[0]) / US_PER_DAY
+        days = (np.asarray(now_us) - self.origin_us) / US_PER_DAY
         exponent = self.logs[half_life_days][place] - days * (LN2 / half_life_days)
         return np.where(known, np.exp(np.minimum(exponent, 50.0)), 0.0)
 
@@ -69,7 +78,7 @@ class AsOfCounts:
             return np.full(len(place), -1, np.int64)
         return np.where(known, self.instants[self.order[place] % (len(self.instants) + 1)], -1)
 
-    def _start(self, number: AnyArray) -> Int64:
+    def _start(self, number: AnyArray) -> AnyArray:
         return self.starts[number] if len(self.starts) else np.zeros(len(number), np.int64)
 
     def _before(self, keys: AnyArray, now_us: AnyArray) -> tuple[Int64, Int64, AnyArray]:
@@ -85,9 +94,10 @@ class AsOfCounts:
 
     def arrays(self) -> dict[str, AnyArray]:
         logs = {f"log.{half_life!r}": values for half_life, values in self.logs.items()}
-        return {"keys": self.keys, "instants": self.instants, "order": self.order, "starts": self.starts, **logs}
+        origin = np.array([self.origin_us], np.int64)
+        return {"keys": self.keys, "instants": self.instants, "order": self.order, "starts": self.starts, "origin": origin, **logs}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> Self:
         logs = {float(name.removeprefix("log.")): values for name, values in arrays.items() if name.startswith("log.")}
-        return cls(arrays["keys"], arrays["instants"], arrays["order"], arrays["starts"], logs)
+        return cls(arrays["keys"], arrays["instants"], arrays["order"], arrays["starts"], int(arrays["origin"][0]), logs)

@@ -90,8 +90,8 @@ class CountsSpec(FeatureSpec):
     def fit(self, data: Dataset) -> Counts:
         nothing = self._asked_of(data)
         spec, dims, positive = nothing.spec, nothing.dims, data.positive
-        timed = dims.timed
-        time = positive.events.time_us if timed else np.zeros(len(positive.events), np.int64)
+        time = positive.events.time_us if dims.timed else np.zeros(len(positive.events), np.int64)
+        instants, when = np.unique(time, return_inverse=True)
         codes: dict[str, Int64] = {}
         stores: dict[tuple[str, ...], AsOfCounts] = {}
         for by, half_lives in _needed(spec.tables).items():
@@ -99,14 +99,16 @@ class CountsSpec(FeatureSpec):
                 if name not in codes:
                     codes[name] = dims.of_events(name, positive)
             keys = together([codes[name] for name in by]) if by else np.zeros(len(time), np.int64)
-            stores[by] = AsOfCounts.of(keys[keys >= 0], time[keys >= 0], half_lives if timed else ())
+            known = keys >= 0
+            stores[by] = AsOfCounts.at(keys[known], instants, when[known], half_lives if dims.timed else ())
         return replace(nothing, stores=stores)
 
     def restore(self, state: State, data: Dataset) -> Counts:
         values = {name: tuple(known) for name, known in state.meta["values"].items()}
         contexts = tuple(state.meta["contexts"])
         dims = Dims(data.manifest.time_zone, data.manifest.order, values, data.catalog, contexts)
-        stores = {by: AsOfCounts.from_arrays(state.under(f"store{i}").arrays) for i, by in enumerate(_needed(self.tables))}
+        shared = {"instants": state.arrays["instants"]}
+        stores = {by: AsOfCounts.from_arrays({**state.under(f"store{i}").arrays, **shared}) for i, by in enumerate(_needed(self.tables))}
         return Counts(self, dims, stores)
 
 
@@ -185,7 +187,9 @@ class Counts:
     def state(self) -> State:
         arrays: dict[str, AnyArray] = {}
         for i, store in enumerate(self.stores.values()):
-            arrays |= {f"store{i}.{name}": array for name, array in store.arrays().items()}
+            own = store.arrays()
+            arrays["instants"] = own.pop("instants")  # of one log: the same for all
+            arrays |= {f"store{i}.{name}": array for name, array in own.items()}
         meta: dict[str, Any] = {"values": {name: list(v) for name, v in self.dims.values.items()}, "contexts": list(self.dims.contexts)}
         return State(arrays, meta)
 

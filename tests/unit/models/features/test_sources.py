@@ -98,6 +98,16 @@ def test_what_was_never_seen_or_is_unknown_was_counted_no_times() -> None:
         assert asked(data, source, newcomer, 3, "lift.user+item") == pytest.approx(nothing_said, abs=1e-6, nan_ok=True)
 
 
+def test_the_instants_of_a_log_are_kept_once() -> None:
+    """They are as large as everything that is counted by one name; a saved source keeps them once too."""
+    data = rich_world()
+    source = CountsSpec().fit(data)
+    state = source.state()
+    assert sum(name.endswith("instants") for name in state.arrays) == 1
+    for found in (source, source.spec.restore(state, data)):
+        assert len({id(store.instants) for store in found.stores.values()}) == 1 < len(found.stores)
+
+
 def test_an_event_left_out_of_untimed_counts() -> None:
     data = made([(0, 0, 0), (0, 1, 0), (1, 0, 0)], order="none")
     source = CountsSpec(tables=(Counted(by=("item",)), Counted(by=("user",)))).fit(data)
