@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from zhiyin.base.arrays import AnyArray, Float32, Int64, offsets_of
 from zhiyin.data.dataset import Dataset
-from zhiyin.models.retrieve.transitions import Transitions, TransitionsSpec, follow_counts
+from zhiyin.models.retrieve.transitions import Transitions, TransitionsSpec
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ class PairMemory:
 
     @classmethod
     def of(cls, spec: TransitionsSpec, data: Dataset) -> PairMemory:
-        counts = follow_counts(data.positive, spec.reach, spec.gap_decay, spec.backward)
-        rows, columns = spec.scales(counts)
-        return cls(Transitions(spec, data.catalog, spec.scaled(counts)), rows.astype(np.float32), columns.astype(np.float32))
+        follows, rows, columns = spec.scaled(data)
+        return cls(Transitions(spec, data.catalog, follows), rows.astype(np.float32), columns.astype(np.float32))
 
     def evidence(self, items: AnyArray, instants: AnyArray, window: AnyArray, place: AnyArray) -> sp.csr_matrix:
         """Scores of what may follow the event at (window, place): (n_targets, n_items), zeros left out.

@@ -8,8 +8,10 @@ beats EASE and ALS that ignore order more than twofold.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -26,6 +28,9 @@ from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, widen
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.retrieve.sparse import MANY_ITEMS, best_of_sparse
 from zhiyin.models.roles import ModelSpec, State
+
+PAIRS = 32_000_000
+"""So many pairs at most are counted at a time, or those of one item: half a gigabyte or so, however many there are in all."""
 
 
 class TransitionsSpec(ModelSpec):
@@ -49,17 +54,40 @@ class TransitionsSpec(ModelSpec):
     followers: Annotated[int, Field(ge=0)] = 0
 
     def fit(self, data: Dataset, run: Run) -> Transitions:
-        counts = follow_counts(data.positive, self.reach, self.gap_decay, self.backward)
-        return Transitions(self, data.catalog, self.scaled(counts))
+        return Transitions(self, data.catalog, self.scaled(data)[0])
 
-    def scales(self, counts: sp.csr_matrix) -> tuple[Float64, Float64]:
-        """What a count in row i and column j is multiplied with: (n_items,) and (n_items,)."""
-        rows, columns = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
-        return _inverse_power(rows, self.row_power), _inverse_power(columns, self.column_power)
+    def scaled(self, data: Dataset) -> tuple[sp.csr_matrix, Float64, Float64]:
+        """Scaled counts (n_items, n_items), and what those in row i and column j were multiplied with: (n_items,) each.
 
-    def scaled(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        rows, columns = self.scales(counts)
-        return strongest(sp.csr_matrix(sp.diags(rows) @ counts @ sp.diags(columns), dtype=np.float32), self.followers)
+        Rows are pruned a block at a time. What a column is multiplied with is known only when all are counted, so
+        where there are several blocks each is counted twice: twice the time, a fraction of the memory.
+        """
+        blocks = self._counted(data.positive)
+        sums = [[np.asarray(block.sum(axis=axis)).ravel() for axis in (1, 0)] for block in blocks()]
+        rows = _inverse_power(np.concatenate([row for row, _ in sums]), self.row_power)
+        columns = _inverse_power(np.sum([column for _, column in sums], axis=0), self.column_power)
+        parts, first = [], 0
+        for block in blocks():
+            mine = rows[first : first + block.shape[0]]
+            scaled = sp.csr_matrix(sp.diags(mine) @ block @ sp.diags(columns), dtype=np.float32)
+            parts.append(strongest(scaled, self.followers))
+            first += block.shape[0]
+        return sp.vstack(parts, format="csr") if len(parts) > 1 else parts[0], rows, columns
+
+    def _counted(self, data: Dataset) -> Callable[[], Iterable[sp.csr_matrix]]:
+        """Makes the blocks of counts, as often as it is called; a single one is made once."""
+        pairs = data.item_counts * (self.reach * (2 if self.backward else 1))
+        block = (np.cumsum(pairs) - pairs) // PAIRS
+        cuts = np.concatenate([[0], np.flatnonzero(np.diff(block)) + 1, [data.n_items]])
+
+        def blocks() -> Iterator[sp.csr_matrix]:
+            for first, stop in pairwise(cuts.tolist()):
+                yield follow_counts(data, self.reach, self.gap_decay, self.backward, range(first, stop))
+
+        if len(cuts) > 2:
+            return blocks
+        whole = list(blocks())
+        return lambda: whole
 
     def restore(self, state: State, catalog: Catalog) -> Transitions:
         a = state.arrays
@@ -67,19 +95,19 @@ class TransitionsSpec(ModelSpec):
         return Transitions(self, catalog, sp.csr_matrix((a["data"], a["indices"], a["indptr"]), shape=(n, n)))
 
 
-def follow_counts(data: Dataset, reach: int, gap_decay: float, backward: float) -> sp.csr_matrix:
-    """Weighted counts of "j came after i" over all users: (n_items, n_items), empty diagonal."""
-    rows, offsets = data.by_user
-    item = data.events.item_ix[rows]
-    user = np.repeat(np.arange(data.n_users), np.diff(offsets))
-    total = sp.csr_matrix((data.n_items, data.n_items), dtype=np.float64)
+def follow_counts(data: Dataset, reach: int, gap_decay: float, backward: float, rows: range | None = None) -> sp.csr_matrix:
+    """Weighted counts of "j came after i" over all users for the items i of ``rows`` (default all): (n_rows, n_items)."""
+    rows = range(data.n_items) if rows is None else rows
+    at, _ = data.by_user
+    user, item = data.events.user_ix[at], data.events.item_ix[at]
+    total = sp.csr_matrix((len(rows), data.n_items), dtype=np.float64)
     for gap in range(1, reach + 1):
         same = (user[gap:] == user[:-gap]) & (item[gap:] != item[:-gap])
-        before, after = item[:-gap][same], item[gap:][same]
-        values = np.full(len(before), gap_decay ** (gap - 1))
-        total = total + sp.csr_matrix((values, (before, after)), shape=total.shape)
-        if backward:
-            total = total + sp.csr_matrix((values * backward, (after, before)), shape=total.shape)
+        for before, after, share in ((item[:-gap], item[gap:], 1.0), (item[gap:], item[:-gap], backward)):
+            if share:
+                mine = same & (before >= rows.start) & (before < rows.stop)
+                values = np.full(int(mine.sum()), share * gap_decay ** (gap - 1))
+                total = total + sp.csr_matrix((values, (before[mine] - rows.start, after[mine])), shape=total.shape)
     return total
 
 

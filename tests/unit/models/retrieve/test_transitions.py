@@ -6,6 +6,7 @@ import pytest
 from zhiyin.base.arrays import Ragged
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
+from zhiyin.models.retrieve import transitions
 from zhiyin.models.retrieve.transitions import TransitionsSpec, follow_counts
 from zhiyin.testing.small import small_world
 
@@ -27,6 +28,21 @@ def brute(reach: int, gap_decay: float, backward: float) -> np.ndarray:
 def test_counts_are_those_of_two_loops(reach: int, gap_decay: float, backward: float) -> None:
     found = follow_counts(small_world().positive, reach, gap_decay, backward)
     np.testing.assert_allclose(found.toarray(), brute(reach, gap_decay, backward))
+
+
+@pytest.mark.parametrize("pairs", [1, 200, 2_000])
+def test_counting_some_items_at_a_time_changes_nothing(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, data = TransitionsSpec(followers=5), small_world()
+    whole, rows, columns = spec.scaled(data)
+    monkeypatch.setattr(transitions, "PAIRS", pairs)
+    asked = []
+    counted = transitions.follow_counts
+    monkeypatch.setattr(transitions, "follow_counts", lambda *given: asked.append(given[-1]) or counted(*given))
+    parts, rows_of_parts, columns_of_parts = spec.scaled(data)
+    assert len(set(asked)) > 1 and sum(len(part) for part in set(asked)) == data.n_items
+    np.testing.assert_array_equal(rows_of_parts, rows)
+    np.testing.assert_allclose(columns_of_parts, columns, rtol=1e-12)
+    np.testing.assert_allclose(parts.toarray(), whole.toarray(), rtol=1e-6)
 
 
 def test_one_step_rows_are_probabilities_of_the_next_item() -> None:
