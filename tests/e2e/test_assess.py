@@ -78,19 +78,20 @@ def test_mistakes(ask: Ask, shop: Path, tmp_path: Path, line: str, words: str, m
 
 
 def test_search_and_curves(ask: Ask, shop: Path, tmp_path: Path) -> None:
-    out = tmp_path / "m"
+    out, work = tmp_path / "m", tmp_path / "m.training"
     done = ask("train", shop, "--model", "ease", "--search", "6", "--tracker", "tensorboard", "--out", out)
     assert done.exit_code == 0, done.output
     assert (
         "search: 6 trials" in done.stdout
         and "the test was not looked at" in done.stdout
-        and f"settings: {out / 'best.toml'}" in done.stdout
+        and f"settings: {work / 'best.toml'}" in done.stdout
     )
-    assert (out / "trials.csv").read_text().count("\n") == 7
-    assert list((tmp_path / "m.training" / "tensorboard").glob("events.out.tfevents.*"))
+    assert (work / "trials.csv").read_text().count("\n") == 7
+    assert list((work / "tensorboard").glob("events.out.tfevents.*"))
     again = json.loads(ask("train", shop, "--model", "ease", "--search", "6", "--out", out, "--json").stdout)["search"]
     assert again["trials"] == 6 and again["best"]["kind"] == "ease"  # from the journal: nothing is tried twice
-    assert ask("train", shop, "--model", out / "best.toml", "--out", tmp_path / "n").exit_code == 0
+    assert ask("placements", out, "--fit").exit_code == 0  # replaces the model's folder, not what was found
+    assert ask("train", shop, "--model", work / "best.toml", "--out", tmp_path / "n").exit_code == 0
     assert ask("recommend", out, "--user", "user3").exit_code == 0
 
 

@@ -57,14 +57,14 @@ def train(
     """Train a model, measure it beside popularity, and save it.
 
     Stop it with ctrl-C and the same command goes on from the last checkpoint, kept in OUT.training
-    with the log (log.jsonl) and the trials of --search. The best settings found are in OUT/best.toml,
-    every trial in OUT/trials.csv.
+    with the log (log.jsonl). There --search also leaves the best settings it found, best.toml, which --model
+    takes, and every trial, trials.csv.
 
     Example: zhiyin train shop --model ease --out shop-model --search 20
     """
     from zhiyin.pipeline.build import read_spec
     from zhiyin.pipeline.search import need_optuna
-    from zhiyin.pipeline.search_found import Budget, write_found
+    from zhiyin.pipeline.search_found import Budget
     from zhiyin.train.tracking import check_tracker
 
     spec = read_spec(model)
@@ -76,15 +76,15 @@ def train(
     job = Job(out, quick=quick, split=split, repeat=repeat, refit=refit, seed=seed, threads=threads, tracker=tracker)
     recommender, comparison, found = job.done(open_data(data), spec, budget)
     result = summary(recommender, comparison, out)
+    best, trials = job.work / "best.toml", job.work / "trials.csv"
     if found is not None:
-        write_found(found, out)
-        result["search"] = {**found.to_dict(), "settings": str(out / "best.toml"), "trials_table": str(out / "trials.csv")}
+        result["search"] = {**found.to_dict(), "settings": str(best), "trials_table": str(trials)}
     if as_json:
         emit(result)
         return
     tell(comparison.to_text())
     if found is not None:
-        tell(f"{found.to_text()}\nsettings: {out / 'best.toml'}   trials: {out / 'trials.csv'}")
+        tell(f"{found.to_text()}\nsettings: {best}   trials: {trials}")
     tell(f"saved: {out}")
     tell(f"Next: zhiyin recommend {quote(str(out))} --user {quote(result['example_user'])}")
 
@@ -113,6 +113,7 @@ class Job:
         from zhiyin.data.run import Run
         from zhiyin.data.split import split_by
         from zhiyin.pipeline.search import searched
+        from zhiyin.pipeline.search_found import write_found
         from zhiyin.pipeline.train import train as fit_and_measure
         from zhiyin.train.tracking import tracked, tracking
 
@@ -127,6 +128,8 @@ class Job:
             run = Run(seed=self.seed, threads=self.threads, folder=self.work, report=tracked(report, curves))
             try:
                 found = None if budget is None else searched(data, spec, budget, split=cut, run=run, quick=self.quick)
+                if found is not None:
+                    write_found(found, self.work)
                 before = cpu_s()
                 done = fit_and_measure(data, found.spec if found else spec, split=cut, run=run, quick=self.quick, refit=self.refit)
                 spent = cpu_s() - before

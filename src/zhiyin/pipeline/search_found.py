@@ -133,6 +133,6 @@ def _rounded(value: Any) -> Any:
 
 
 def write_found(found: Found, out: Path) -> None:
-    """``best.toml`` and ``trials.csv`` beside the model in ``out``."""
+    """``best.toml`` and ``trials.csv`` in ``out``, which is not the model's own folder: saving replaces that whole."""
     (out / "best.toml").write_text(found.to_toml(), encoding="utf-8")
     found.table().write_csv(out / "trials.csv")
