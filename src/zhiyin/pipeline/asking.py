@@ -104,6 +104,8 @@ class Asker:
     ) -> Asking:
         """What a caller says, found in the data; what cannot be found goes into ``notes``."""
         at = self.at(now)
+        if now is not None and self.data.manifest.order != "time":
+            notes.append("these events have no time, so the time of asking changes nothing")
         ix, past = self.person(user, history, at, notes)
         request = Requests.of(past, ix, at)
         if place is not None:

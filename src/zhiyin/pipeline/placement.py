@@ -21,7 +21,6 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -41,7 +40,7 @@ _FIELDS = ("anchor", "verb", "place")
 
 class Title(Spec):
     """What stands above the shelf. ``{anchor}``, ``{verb}`` and ``{place}`` are filled in; a part in square
-    brackets is left out where they are unknown: "Trending[ in {place}]"."""
+    brackets with one of them is left out where it is unknown: "Trending[ in {place}]"."""
 
     en: str = ""
     zh: str = ""
@@ -49,19 +48,17 @@ class Title(Spec):
     @field_validator("en", "zh")
     @classmethod
     def _known_fields(cls, text: str) -> str:
-        try:
-            names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
-        except ValueError as error:
-            raise ValueError(f"the title '{text}' cannot be filled in: {error}") from None
-        for name in names:
+        for name in re.findall(r"\{([^{}]*)\}", text):
             if name not in _FIELDS:
                 raise ValueError(f"the title '{text}' asks for {{{name}}}; known are {{anchor}}, {{verb}} and {{place}}")
+        if re.search(r"[{}]", re.sub(r"\{\w+\}", "", text)):
+            raise ValueError(f"the title '{text}' cannot be filled in: a brace stands alone")
         return text
 
     def told(self, language: Language, fields: dict[str, str]) -> str:
         """The title in a language (the other one where it is empty); "" where a field outside brackets is unknown."""
         text = (self.zh or self.en) if language == "zh" else (self.en or self.zh)
-        text = re.sub(r"\[([^\[\]]*)\]", lambda part: part[1] if self._filled(part[1], fields) else "", text)
+        text = re.sub(r"\[([^\[\]]*\{[^\[\]]*)\]", lambda part: part[1] if self._filled(part[1], fields) else "", text)
         return re.sub(r"\{(\w+)\}", lambda name: fields[name[1]], text) if self._filled(text, fields) else ""
 
     @staticmethod

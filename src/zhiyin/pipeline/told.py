@@ -39,9 +39,10 @@ def _lines(ix: Int32, data: Dataset) -> list[str]:
     catalog, declared = data.catalog, data.manifest.items.columns if data.manifest.items else {}
     names = [c for kind in _TOLD for c, t in declared.items() if t == kind and c != catalog.title_column and c in catalog.table.columns]
     rows = catalog.table.select(names)[np.asarray(ix, np.int64)] if names else pl.DataFrame()
-    said = [" · ".join(_said(v) for v in row if v not in (None, "")) for row in rows.rows()] if names else [""] * len(ix)
+    said = [" · ".join(filter(None, map(_said, row))) for row in rows.rows()] if names else [""] * len(ix)
     return [line if len(line) <= 160 else line[:157] + "..." for line in said]
 
 
 def _said(value: Any) -> str:
-    return ", ".join(str(v) for v in value) if isinstance(value, list | pl.Series) else str(value)
+    """In words; "" for nothing and for an empty list."""
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)

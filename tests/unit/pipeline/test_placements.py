@@ -18,12 +18,14 @@ from zhiyin.data.catalog import Vectors
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.run import Run
 from zhiyin.data.schema import Manifest
+from zhiyin.data.slates import Slates
 from zhiyin.data.tables import Tables
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.popular import PopularSpec
 from zhiyin.pipeline.placement import Placement, Title, placements_toml, read_placements
 from zhiyin.pipeline.presets import presets
 from zhiyin.pipeline.recommender import Recommender
+from zhiyin.pipeline.told import told
 from zhiyin.testing.small import small_world
 
 DAY0 = 19_800 * US_PER_DAY
@@ -259,7 +261,8 @@ BAD = {
     "[cart]\nsise = 3": "unknown key 'sise' in placement 'cart'.*Did you mean 'size'",
     "[cart]\nsize = 0": "'size' in placement 'cart': input should be greater than or equal to 1, not 0",
     "[cart.title]\nen = 'For {user}'": r"asks for \{user\}; known are \{anchor\}, \{verb\} and \{place\}",
-    "[cart.title]\nen = 'For {'": "cannot be filled in",
+    "[cart.title]\nen = 'For {'": "cannot be filled in: a brace stands alone",
+    "[cart.title]\nen = 'For {anchor:>9}'": r"asks for \{anchor:>9\}; known are",
     "[cart]\nretrievers = []": "'retrievers' in placement 'cart'",
     "[cart.rules]\nmin_price_ratio = 2.0": "rules that compare with items need about",
     "[cart.rules]\nmin_price_ratio = 2.0\nmax_price_ratio = 1.0": "lies above 'max_price_ratio'",
@@ -325,3 +328,21 @@ def test_titles_leave_out_what_is_unknown(fields: dict[str, str], en: str, zh: s
     title = Title(en="Trending[ in {place}]", zh="[{place}]正在流行")
     assert (title.told("en", fields), title.told("zh", fields)) == (en, zh)
     assert Title(en="About {anchor}").told("zh", {}) == ""
+    assert Title(en="New [beta]").told("en", {}) == "New [beta]"
+
+
+def test_a_line_about_an_item_has_no_gaps() -> None:
+    data = cafe()
+    columns = pl.DataFrame(
+        {"name": data.catalog.titles(np.arange(8)), "tags": [[], ["a", "b"], None, *[["c"]] * 5], "price": [4.0, None] * 4}
+    )
+    items = data.manifest.items.model_copy(update={"columns": {"name": "text", "tags": "list", "price": "price"}})
+    data = replace(data, manifest=data.manifest.model_copy(update={"items": items}), catalog=replace(data.catalog, table=columns))
+    slates = Slates(np.array([0, 4]), np.arange(4, dtype=np.int32), np.zeros(4, np.float32))
+    assert [item.text for item in told(slates, data)] == ["4.0", "a, b", "4.0", "c"]
+
+
+def test_a_time_of_asking_without_times_is_noted() -> None:
+    untimed = asker(small_world("none"))
+    assert untimed.recommend("u1", now=5).notes == ("these events have no time, so the time of asking changes nothing",)
+    assert untimed.recommend("u1", now=5).ids == untimed.recommend("u1").ids
