@@ -32,8 +32,7 @@ def features(
     """Report every feature: its family, coverage, drift, importance, stability, and signs of a leak.
 
     Data gets a quick two-stage model (no sequence model, a minute). A saved model is judged as it stands, on
-    the split of the events it keeps: it must not have been refitted on them, and circumstances such as the
-    weather are not kept, so give the data where they matter.
+    the split of the events it keeps: it must not have been refitted on them.
 
     Example: zhiyin features shop
     """

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from zhiyin.pipeline.recommender import Recommender
 
 KIND = "recommender"
-VERSION = 1
-_EVENT_COLUMNS = ("user_ix", "item_ix", "time_us", "kind_ix", "weight", "place_ix")
+VERSION = 2
+"""2 keeps everything that training reads (values, context, user columns, relations), so that a server can train anew
+from the folder alone; 1 kept what answers need."""
+_EVENT_COLUMNS = ("user_ix", "item_ix", "time_us", "kind_ix", "weight", "place_ix", "value")
 
 
 def save(recommender: Recommender, folder: str | Path) -> Path:
-    """Write the recommender; what only training needs (values, context, user columns) stays behind."""
+    """Write the recommender with its data: enough to answer, and to train anew with what happened since."""
     data, catalog = recommender.data, recommender.catalog
     arrays: dict[str, AnyArray] = {f"events.{name}": getattr(data.events, name) for name in _EVENT_COLUMNS}
     meta: dict[str, Any] = {
@@ -76,6 +78,8 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
         "user_ids": pl.DataFrame({"id": pl.Series(data.users.ids.to_pylist(), dtype=pl.String)}),
         "place_ids": pl.DataFrame({"id": pl.Series(data.places.ids.to_pylist(), dtype=pl.String)}),
     }
+    more = {"context": data.events.context, "users": data.users_table, "relations": data.relations}
+    tables |= {name: table for name, table in more.items() if table.width}
     path = Path(folder)
     write_bundle(path, Bundle(meta, arrays, tables))
     return path
@@ -122,9 +126,12 @@ def _dataset(bundle: Bundle, everything: State) -> Dataset:
         kind_ix=columns["kind_ix"],
         weight=columns["weight"],
         place_ix=columns["place_ix"],
+        value=columns.get("value"),
+        context=tables.get("context"),
     )
     manifest = Manifest.parse(meta["manifest"], "the model's manifest")
-    return Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]))
+    more = {"users_table": tables.get("users", pl.DataFrame()), "relations": tables.get("relations", pl.DataFrame())}
+    return Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]), **more)
 
 
 def _ids(table: pl.DataFrame) -> Vocabulary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from zhiyin.base.errors import ConfigError, DataError, ModelFileError, UnknownNa
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.build import build
 from zhiyin.data.dataset import Dataset
-from zhiyin.data.run import Run
+from zhiyin.data.run import Run, silent
 from zhiyin.data.schema import Manifest, Repeat
 from zhiyin.data.tables import Tables
 from zhiyin.models.retrieve.popular import PopularSpec
@@ -23,6 +24,7 @@ from zhiyin.models.retrieve.transitions import TransitionsSpec
 from zhiyin.pipeline.merge import joined
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.bundle import Bundle, write_bundle
+from zhiyin.testing.small import small_world
 
 DAY0 = datetime(2024, 5, 1, tzinfo=UTC)
 US0 = int(DAY0.timestamp() * 1e6)
@@ -141,12 +143,27 @@ def test_saved_and_loaded_answers_alike(wise: Recommender, tmp_path: Path) -> No
     assert repr(back) == repr(wise) == "Recommender(transitions: 8 items, 6 users, 21 events)"
 
 
+def test_a_saved_recommender_keeps_what_training_reads(tmp_path: Path) -> None:
+    data = small_world("time")
+    n = len(data.events)
+    weather = pl.DataFrame({"weather": ["sun", "rain", None] * (n // 3) + ["sun"] * (n % 3)})
+    events = replace(data.events, value=np.arange(n, dtype=np.float32), context=weather)
+    relations = pl.DataFrame({"head": ["user:u1"], "relation": ["friend"], "tail": ["user:u2"]})
+    data = replace(data, events=events, relations=relations)
+    popular = PopularSpec().fit(data, Run(report=silent))
+    back = Recommender.load(Recommender(popular, popular, data).save(tmp_path / "model")).data
+    assert back.events.value.tolist() == events.value.tolist()
+    assert back.events.context.equals(weather)
+    assert back.relations.equals(relations)
+    assert back.users_table.equals(data.users_table)
+
+
 def test_a_bundle_of_something_else_is_no_recommender(tmp_path: Path) -> None:
     write_bundle(tmp_path / "x", Bundle({"kind": "index"}))
     with pytest.raises(ModelFileError, match="holds 'index', not a recommender"):
         Recommender.load(tmp_path / "x")
     write_bundle(tmp_path / "x", Bundle({"kind": "recommender", "version": 99}))
-    with pytest.raises(ModelFileError, match="has version 99; this zhiyin reads up to 1"):
+    with pytest.raises(ModelFileError, match="has version 99; this zhiyin reads up to 2"):
         Recommender.load(tmp_path / "x")
 
 
