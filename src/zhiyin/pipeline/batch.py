@@ -55,13 +55,16 @@ class Batch:
     def write(self, out: str | Path, report: Report = silent) -> int:
         """Write ``out`` (columns user_id, rank, item_id, score; people in the order of the data); gives its rows.
 
-        Raises ``ConfigError`` where another job left its parts beside ``out`` or nobody is there to recommend to.
+        Raises ``ConfigError`` where another job left its parts beside ``out``, where nobody is there to recommend to,
+        and for a file that is not named as Parquet.
         """
         target, n_users = Path(out), self.recommender.data.n_users
         if not n_users:
             raise ConfigError("this model knows no users, so there is nobody to write lists for", "Train it on data with users.")
         if target.is_dir():
             raise ConfigError(f"'{out}' is a folder", "Name the file to write.")
+        if target.suffix != ".parquet":
+            raise ConfigError(f"lists are written as Parquet, and '{out}' is named otherwise", f"Name it {target.stem}.parquet.")
         if self.part_users < 1:
             raise ConfigError(f"part_users = {self.part_users} makes no part", "Say 1 or more.")
         folder = parts_folder(target)

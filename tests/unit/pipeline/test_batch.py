@@ -131,6 +131,8 @@ def test_a_saved_recommender_goes_on_with_the_parts(wise: Recommender, tmp_path:
 def test_jobs_that_make_no_sense(wise: Recommender, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="no placement is named 'crat'"):
         Batch(wise, "crat").write(tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match=r"lists are written as Parquet, and .*x\.csv' is named otherwise.*Name it x\.parquet"):
+        Batch(wise).write(tmp_path / "x.csv")
     with pytest.raises(ConfigError, match="is a folder"):
         Batch(wise).write(tmp_path)
     with pytest.raises(ConfigError, match="placement 'search' answers words, and lists for everybody have none"):
