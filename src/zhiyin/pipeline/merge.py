@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Float32, Ragged, offsets_of
+from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
+from zhiyin.models.roles import Retriever
 
 
 def joined(one: Ragged, other: Ragged) -> Ragged:
     """List i of the result = list i of one, then list i of the other."""
     order = np.argsort(np.concatenate([one.rows, other.rows]), kind="stable")
     return Ragged(offsets_of(one.lengths + other.lengths), np.concatenate([one.values, other.values])[order])
+
+
+def topped_up(found: Slates, model: Retriever, requests: Requests, n: int) -> Slates:
+    """Lists shorter than n filled with what the model finds beside them."""
+    short = np.flatnonzero(found.lengths < n)
+    if not len(short):
+        return found
+    rest, had = requests.take(short), found.take(short).items
+    rest = replace(rest, exclude=had if rest.exclude is None else joined(rest.exclude, had))
+    return filled(found, short, model.retrieve(rest, n), n)
 
 
 def filled(found: Slates, rows: AnyArray, more: Slates, n: int) -> Slates:

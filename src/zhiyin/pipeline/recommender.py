@@ -23,7 +23,7 @@ from zhiyin.index.exact import ExactIndex
 from zhiyin.models.roles import Model
 from zhiyin.pipeline.answer import Answer, Page
 from zhiyin.pipeline.asking import Asker, Asking, Time
-from zhiyin.pipeline.merge import filled, joined
+from zhiyin.pipeline.merge import topped_up
 from zhiyin.pipeline.placed import Placed
 from zhiyin.pipeline.placement import Language, Placement
 from zhiyin.pipeline.told import language_of, told
@@ -352,15 +352,11 @@ class Recommender:
 
     def by_model(self, request: Requests, n: int) -> tuple[Slates, str]:
         """The model's lists, filled up by the fallback where they are short."""
-        kind = self.model.spec.kind
         found = self.model.retrieve(request, n)
-        short = np.flatnonzero(found.lengths < n)
-        if not len(short) or self.model is self.fallback:
-            return found, kind
-        rest, had = request.take(short), found.take(short).items
-        rest = replace(rest, exclude=had if rest.exclude is None else joined(rest.exclude, had))
-        whole = filled(found, short, self.fallback.retrieve(rest, n), n)
-        said = [kind] if len(found.item_ix) else []
+        if self.model is self.fallback:
+            return found, self.model.spec.kind
+        whole = topped_up(found, self.fallback, request, n)
+        said = [self.model.spec.kind] if len(found.item_ix) else []
         if len(whole.item_ix) > len(found.item_ix) or not said:
             said.append(self.fallback.spec.kind)
         return whole, ", then ".join(said)

@@ -15,7 +15,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.retrieve.profile import age_in_events, liked
 from zhiyin.models.roles import Model
-from zhiyin.pipeline.merge import filled, joined
+from zhiyin.pipeline.merge import filled, joined, topped_up
 from zhiyin.pipeline.placed import OWN, Placed, key_of
 from zhiyin.pipeline.placement import Language, Named, Placement
 from zhiyin.pipeline.rules import ItemFacts, allowed_by, banned_by
@@ -206,13 +206,8 @@ class Shelves:
 
     @staticmethod
     def _more(found: Slates, model: Model, requests: Requests, n: int, served: list[str]) -> Slates:
-        """Lists shorter than n, filled by another model."""
-        short = np.flatnonzero(found.lengths < n)
-        if not len(short):
-            return found
-        rest, had = requests.take(short), found.take(short).items
-        rest = replace(rest, exclude=had if rest.exclude is None else joined(rest.exclude, had))
-        whole = filled(found, short, model.retrieve(rest, n), n)
+        """Lists shorter than n, filled by another model, which is named where it had something."""
+        whole = topped_up(found, model, requests, n)
         if len(whole.item_ix) > len(found.item_ix) and model.spec.kind not in served:
             served.append(model.spec.kind)
         return whole
