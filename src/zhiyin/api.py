@@ -9,7 +9,7 @@ model.recommend("u17", n=5)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from zhiyin.base.errors import ConfigError
@@ -20,12 +20,14 @@ from zhiyin.data.schema import Repeat
 from zhiyin.data.split import split_by
 from zhiyin.evaluate.compare import Comparison
 from zhiyin.evaluate.compare import compare as measured
+from zhiyin.evaluate.sweep import VALUES, Sweep, knob_named
+from zhiyin.evaluate.sweep import sweep as swept
 from zhiyin.models.roles import ModelSpec
 from zhiyin.pipeline.build import read_spec
-from zhiyin.pipeline.train import contest, fit
+from zhiyin.pipeline.train import Contest, contest, fit
 from zhiyin.store.bundle import MANIFEST
 
-__all__ = ["compare", "fit", "load"]
+__all__ = ["compare", "fit", "load", "sweep"]
 
 
 def load(folder: str | Path) -> Dataset:
@@ -51,8 +53,7 @@ def compare(
     intervals and which differences are real; ``.to_page().save("report.html")`` writes the report.
     """
     circumstances = run or Run()
-    specs = named(models)
-    fought = contest(on, specs, lambda data: split_by(split, data, repeat, circumstances.seed), circumstances, quick=quick)
+    fought = _fought(models, on, split, repeat, circumstances, quick=quick)
     return measured(
         fought.models,
         fought.split.test,
@@ -63,6 +64,43 @@ def compare(
         train_cpu_s=fought.train_cpu_s,
         seed=circumstances.seed,
     )
+
+
+def sweep(
+    *models: str | ModelSpec,
+    on: Dataset,
+    knob: str,
+    split: str = "default",
+    repeat: Repeat | None = None,
+    metrics: Iterable[str] | None = None,
+    k: int = 10,
+    values: Sequence[float] | None = None,
+    quick: bool = False,
+    run: Run | None = None,
+) -> Sweep:
+    """Fit models as ``compare`` does and turn a knob on their lists from 0 to 1: what it brings, and what it costs.
+
+    ``knob`` is diversity, dpp, novelty, tail or calibrated (``zhiyin.evaluate.sweep.KNOBS``), ``values`` the settings
+    to measure, eleven when None. Printing the result shows the tables; ``.to_page().save("sweep.html")`` the curves.
+    """
+    knob_named(knob)
+    circumstances = run or Run()
+    fought = _fought(models, on, split, repeat, circumstances, quick=quick)
+    return swept(
+        fought.models,
+        knob,
+        fought.split.test,
+        fought.split.train,
+        metrics=metrics,
+        k=k,
+        values=VALUES if values is None else values,
+        note=fought.split.note,
+        seed=circumstances.seed,
+    )
+
+
+def _fought(models: Iterable[str | ModelSpec], on: Dataset, split: str, repeat: Repeat | None, run: Run, *, quick: bool) -> Contest:
+    return contest(on, named(models), lambda data: split_by(split, data, repeat, run.seed), run, quick=quick)
 
 
 def named(models: Iterable[str | ModelSpec]) -> dict[str, ModelSpec]:

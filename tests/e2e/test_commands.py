@@ -72,6 +72,32 @@ def test_compare_prints_intervals_and_writes_a_report(ask: Ask, shop: Path, tmp_
     assert "<svg" in (tmp_path / "r.html").read_text()
 
 
+def test_compare_sweeps_a_knob(ask: Ask, shop: Path, tmp_path: Path) -> None:
+    arguments = (
+        "compare",
+        "popular",
+        "--on",
+        shop,
+        "--repeat",
+        "allow",
+        "--sweep",
+        "tail",
+        "-k",
+        5,
+        "--out",
+        tmp_path / "tail.html",
+        "--json",
+    )
+    done = ask(*arguments)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    shares = [setting["metrics"]["tail-share@5"]["value"] for setting in told["models"][0]["settings"]]
+    assert told["knob"] == "tail" and shares == sorted(shares) and shares[0] < shares[-1]
+    assert "<svg" in (tmp_path / "tail.html").read_text()
+    wrong = ask("compare", "popular", "--on", shop, "--sweep", "tial")
+    assert wrong.exit_code == 2 and "no knob is named 'tial'" in wrong.stderr and "'tail'" in wrong.stderr
+
+
 def test_recommend_knows_users_histories_and_texts(ask: Ask, model: Path) -> None:
     known = json.loads(ask("recommend", model, "--user", "user3", "-n", 4, "--repeat", "allow", "--json").stdout)
     assert known["served_by"] == "ease" and len(known["items"]) == 4

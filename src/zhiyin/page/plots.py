@@ -225,6 +225,52 @@ def scatter(
     return Plot(title, draw, height_in=3.6, left_in=_left(y_label), bottom_in=_bottom(x_label))
 
 
+Intervals = Mapping[str, tuple[ArrayLike, ArrayLike]]
+"""(lows, highs) by the name of a series."""
+
+
+def trade_off(
+    x: Mapping[str, ArrayLike],
+    y: Mapping[str, ArrayLike],
+    labels: Sequence[str],
+    x_intervals: Intervals | None = None,
+    y_intervals: Intervals | None = None,
+    *,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+) -> Plot:
+    """A path per series through its points in order, with whiskers both ways; ``labels`` name the points of the first.
+
+    Use it for two numbers that move together when something is turned; for points without an order see ``scatter``.
+    """
+    columns = {name: (_floats(x[name]), _floats(values)) for name, values in y.items()}
+    for name, (xs, ys) in columns.items():
+        _same_length(title, f"x of '{name}'", len(xs), "y", len(ys))
+        _same_length(title, f"x of '{name}'", len(xs), "labels", len(labels))
+
+    def draw(axes: Axes) -> None:
+        for i, (name, (xs, ys)) in enumerate(columns.items()):
+            colour = PALETTE[i % len(PALETTE)]
+            if y_intervals and name in y_intervals:
+                low, high = y_intervals[name]
+                axes.vlines(xs, _floats(low), _floats(high), color=MUTED, linewidth=0.9)
+            if x_intervals and name in x_intervals:
+                low, high = x_intervals[name]
+                axes.hlines(ys, _floats(low), _floats(high), color=MUTED, linewidth=0.9)
+            axes.plot(xs, ys, color=colour, label=name, marker="o", markersize=4, zorder=3)
+        axes.margins(x=0.1, y=0.12)
+        _finish(axes, x_label, y_label, grid="both", numbers="xy")
+        if columns:
+            xs, ys = next(iter(columns.values()))
+            seen = np.isfinite(xs) & np.isfinite(ys)
+            _place_labels(axes, xs[seen], ys[seen], [label for label, shown in zip(labels, seen, strict=True) if shown])
+        _legend(axes, list(columns))
+
+    right = _legend_in(list(columns)) or 0.25
+    return Plot(title, draw, height_in=3.8, left_in=_left(y_label), right_in=right, bottom_in=_bottom(x_label))
+
+
 def histogram(
     values: ArrayLike,
     *,

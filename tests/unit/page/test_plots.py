@@ -20,6 +20,16 @@ EVERY = {
     "one hour": lambda: plots.lines(np.array(["2023-11-14T05"], "datetime64[h]"), {"n": [2]}, title="o"),
     "one month": lambda: plots.lines(np.array(["2023-11"], "datetime64[M]"), {"n": [2]}, title="o"),
     "scatter": lambda: plots.scatter([1, 10, 11], [0.1, 0.2, 0.2], ["a", "b", "c"], [0, 0.1, 0.1], [0.2, 0.3, 0.3], title="s", log_x=True),
+    "trade off": lambda: plots.trade_off(
+        {"a": [0.1, 0.2, np.nan], "b": [0.1, 0.3, 0.4]},
+        {"a": [0.5, 0.4, 0.3], "b": [1, 2, 3]},
+        ["0", "0.5", "1"],
+        {"a": ([0.0, 0.1, 0.2], [0.2, 0.3, 0.4])},
+        {"a": ([0.4] * 3, [0.6] * 3)},
+        title="t",
+        x_label="more",
+        y_label="less",
+    ),
     "histogram": lambda: plots.histogram([1, 1, 2, 1000], title="h", log_x=True, log_y=True),
     "heatmap": lambda: plots.heatmap([[1, 2], [np.nan, 4]], ["周一", "Tue"], ["0", "1"], title="m", annotate=True),
     "nothing": lambda: plots.histogram([], title="empty"),
@@ -97,3 +107,10 @@ def test_a_shortened_text_never_takes_more_room(text: str, limit: int) -> None:
 def test_points_at_one_place_of_a_log_axis_warn_of_nothing() -> None:
     """Three closed forms that all took no measurable time."""
     assert "<svg" in plots.scatter([0.01] * 3, [0.1, 0.2, 0.3], ["a", "b", "c"], [0.05] * 3, [0.4] * 3, log_x=True).svg()
+
+
+def test_a_trade_off_needs_a_point_for_every_label() -> None:
+    with pytest.raises(DataError, match="3 x of 'a' but 2 y"):
+        plots.trade_off({"a": [1, 2, 3]}, {"a": [1.0, 2.0]}, ["0", "0.5", "1"])
+    with pytest.raises(DataError, match="2 x of 'a' but 3 labels"):
+        plots.trade_off({"a": [1, 2]}, {"a": [1.0, 2.0]}, ["0", "0.5", "1"])

@@ -18,8 +18,9 @@ SMOOTHING = 0.01
 
 
 class CalibratedMixSpec(RerankerSpec):
-    """Adds the item that raises (1 - strength) * sum of relevance - strength * KL(history's mix || list's mix) most.
+    """A list with the mix of categories that the person's history has.
 
+    Each next item raises (1 - strength) * sum of relevance - strength * KL(history's mix || list's mix) most.
     Models show the largest interest of a person more often than he has it; this gives the small ones their
     part. Who has no history, or one without categories, keeps the order. (Steck, RecSys 2018.)
     """

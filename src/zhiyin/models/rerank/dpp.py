@@ -19,11 +19,12 @@ SPENT = 1e-10
 
 
 class DppSpec(RerankerSpec):
-    """Adds the item that raises (1 - diversity) * sum of relevance + diversity * log det of the likeness matrix most.
+    """A varied list: each next item adds most to what the list spans as a whole.
 
-    The greedy maximum a posteriori list of a determinantal point process, by the incremental Cholesky
-    factor of Chen, Zhang and Zhou (NeurIPS 2018): n^2 m operations for n of m. Unlike ``mmr`` it sees that an
-    item lies between two others though it is close to neither. Copies of what is chosen come last.
+    It raises (1 - diversity) * sum of relevance + diversity * log det of the likeness matrix most: the greedy
+    maximum a posteriori list of a determinantal point process, by the incremental Cholesky factor of Chen,
+    Zhang and Zhou (NeurIPS 2018): n^2 m operations for n of m. Unlike ``mmr`` it sees that an item lies between
+    two others though it is close to neither. Copies of what is chosen come last.
     """
 
     kind: ClassVar[str] = "dpp"

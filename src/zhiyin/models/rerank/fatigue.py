@@ -48,9 +48,10 @@ Seen = Callable[[Requests], Impressions]
 
 
 class FatigueSpec(RerankerSpec):
-    """From ``after`` showings without a click on, an item's relevance is multiplied by ``keep``, and once more for each further one.
+    """What was shown again and again without a click steps back.
 
-    A showing counts half after ``half_life_hours``; a click makes the ones before it count as nothing. Without
+    From ``after`` showings on, an item's relevance is multiplied by ``keep``, once more for each further one. A
+    showing counts half after ``half_life_hours``; a click makes the ones before it count as nothing. Without
     impressions (``Fatigue.seeing``) it changes nothing.
     """
 

@@ -16,8 +16,9 @@ from zhiyin.models.roles import Reranker
 
 
 class MmrSpec(RerankerSpec):
-    """Next = argmax of (1 - diversity) * relevance - diversity * (likeness to the nearest item above).
+    """A varied list: each next item is relevant and unlike those above it.
 
+    It has the highest (1 - diversity) * relevance - diversity * (likeness to the nearest item above).
     ``diversity`` 0 leaves the order, 1 looks at likeness alone. Choose it where a list must not repeat itself
     next to itself; ``dpp`` looks at all items above together and costs a little more. (Carbonell and
     Goldstein, SIGIR 1998.)

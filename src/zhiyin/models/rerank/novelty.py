@@ -15,10 +15,11 @@ from zhiyin.models.roles import Reranker
 
 
 class NoveltySpec(RerankerSpec):
-    """Order by (1 - novelty) * relevance + novelty * surprise.
+    """Less known items come first, as far as they are relevant.
 
-    Surprise is the self-information of an item: 0 for one that everybody has, 1 for one that nobody has. Choose
-    ``tail`` instead where a fixed number of places should go to the unknown and the rest stay as they are.
+    The order is that of (1 - novelty) * relevance + novelty * surprise. Surprise is the self-information of an
+    item: 0 for one that everybody has, 1 for one that nobody has. Choose ``tail`` instead where a fixed number
+    of places should go to the unknown and the rest stay as they are.
     """
 
     kind: ClassVar[str] = "novelty"

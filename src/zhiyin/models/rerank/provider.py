@@ -17,14 +17,15 @@ from zhiyin.models.roles import Reranker
 
 
 class ProviderSpec(RerankerSpec):
-    """Under every provider a floor of exposure: the places weigh 1 / log2(1 + place), and the floor is a share of that.
+    """Every seller, creator or publisher gets at least a part of the exposure that is fair.
 
-    ``column`` says whose an item is. A provider's fair part is that of its ``candidates``, or ``equal`` for all who
-    have one; ``floor`` times that is guaranteed. ``floors`` names providers with a share of their own in place of it.
-    A place is given away only when serving the neediest in all places after it would no longer keep the floors.
-    A fair part that is worth less than the last place counts as nothing in one list, and items of nobody have no floor.
-    Where the floors cannot all be kept, the neediest come first.
-    (After Geyik, Ambler and Kenthapadi, KDD 2019, with exposure in place of counts.)
+    A place is worth 1 / log2(1 + place), and floors are shares of all that. ``column`` says whose an item is. A
+    provider's fair part is that of its ``candidates``, or ``equal`` for all who have one; ``floor`` times that
+    is guaranteed. ``floors`` names providers with a share of their own in place of it. A place is given away
+    only when serving the neediest in all places after it would no longer keep the floors. A fair part that is
+    worth less than the last place counts as nothing in one list, and items of nobody have no floor. Where the
+    floors cannot all be kept, the neediest come first. (After Geyik, Ambler and Kenthapadi, KDD 2019, with
+    exposure in place of counts.)
     """
 
     kind: ClassVar[str] = "provider"

@@ -21,7 +21,7 @@ from zhiyin.models.roles import Reranker
 
 
 class SafetySpec(RerankerSpec):
-    """Drops blocked items, and of some categories all but the best few of each list.
+    """What is on the block list never comes back, and of some categories only the best few of each list.
 
     ``blocked`` are ids; ``at_most`` says how many items of a category (of the column ``category``) one list may
     hold, 0 = none. ``file`` brings more of both: a text file with an id on each line, or a table (CSV, JSONL,

@@ -15,7 +15,7 @@ from zhiyin.models.roles import Reranker
 
 
 class TailSpec(RerankerSpec):
-    """At least ``share`` of the n places go to items of the long tail, where the candidates hold that many.
+    """At least a share of the places goes to items of the long tail, where the candidates hold that many.
 
     The tail are the items outside the most popular ones that together have 80% of the events. Of all lists
     that keep the floor it is the most relevant one: the last hits give way to the best tail items, and the
