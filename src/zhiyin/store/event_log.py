@@ -19,6 +19,7 @@ import msgspec
 
 from zhiyin.base.errors import DataError
 from zhiyin.data.record import EventRecord
+from zhiyin.store.names import check_id
 
 MAX_EVENT_BYTES = 1 << 20
 """The largest event a log takes, packed. It also bounds what a damaged length can claim."""
@@ -93,14 +94,15 @@ def unpacked(payload: bytes | memoryview) -> EventRecord:
 
 
 def _packed(record: EventRecord) -> Packed:
-    if not record.event_id:
-        raise DataError("an event has an empty event_id", "Give each event an id of its own; it is what makes a retry count once.")
-    if "\0" in record.event_id or "\0" in (record.user or "") or "\0" in (record.session or ""):
-        raise DataError(f"event {record.event_id!r} has a NUL character in an id", "Remove it; no database keeps it.")
+    check_id("event_id", record.event_id)
+    if record.user is not None:
+        check_id("user of an event", record.user)
+    if record.session is not None:
+        check_id("session of an event", record.session)
     try:
         payload = _encoder.encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise DataError(f"event {record.event_id!r} cannot be stored: {error}", "Use text, numbers, lists and tables of them.") from None
+        raise DataError(f"event '{record.event_id}' cannot be stored: {error}", "Use text, numbers, lists and tables of them.") from None
     if len(payload) > MAX_EVENT_BYTES:
-        raise DataError(f"event {record.event_id[:60]!r} has {len(payload):,} bytes, more than {MAX_EVENT_BYTES:,}", "Shorten its context.")
+        raise DataError(f"event '{record.event_id}' has {len(payload):,} bytes, more than {MAX_EVENT_BYTES:,}", "Shorten its context.")
     return Packed(record.event_id, payload, record)

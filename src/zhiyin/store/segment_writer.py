@@ -58,7 +58,8 @@ class SegmentWriter:
                 fresh = self._fresh(events)
                 if fresh:
                     self._write(fresh)
-                return _answers(events, {event_id for event_id, _, _ in fresh})
+                left = {event_id: True for event_id, _, _ in fresh}
+                return [left.pop(event.event_id, False) for event in events]
         except OSError as error:
             self.failing = f"event log '{self._files.folder}' cannot write: {error.strerror or error}"
             raise StoreError(self.failing, "Nothing of this call was kept; make it again once the disk is well.") from None
@@ -227,12 +228,3 @@ class SegmentWriter:
 
     def _tell(self, first: int, gap: Gap) -> None:
         self._note(damage_said(self._files.log(first).name, gap))
-
-
-def _answers(events: Sequence[Packed], fresh: set[str]) -> list[bool]:
-    """True for the first event of each fresh id."""
-    answers = []
-    for event in events:
-        answers.append(event.event_id in fresh)
-        fresh.discard(event.event_id)
-    return answers
