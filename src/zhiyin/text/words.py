@@ -24,6 +24,11 @@ def words_of(text: str) -> list[str]:
     return words
 
 
+def chinese_words(run: str, *, parts: bool = False) -> list[str]:
+    """The words of a run of Chinese characters, in order; ``parts`` also gives the words within long words."""
+    return list(_jieba().cut_for_search(run) if parts else _jieba().cut(run))
+
+
 @cache
 def _jieba() -> Any:
     """jieba's default dictionary, loaded at the first Chinese word (about a second)."""
