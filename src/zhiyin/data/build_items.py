@@ -165,19 +165,25 @@ def grown(known: Entities | None, column: str, vocabulary: Vocabulary) -> pl.Dat
 
 
 def _available(manifest: Manifest, table: pl.DataFrame, newest_us: int | None) -> Bool | None:
-    """Items that may be shown as of the newest event: switched on, published, not expired."""
+    """Items that may be shown as of the newest event; raises where that is none."""
+    shown = available_at(manifest, table, newest_us)
+    if shown is not None and not shown.any():
+        at = f" at {iso(newest_us)}" if newest_us is not None else ""
+        raise DataError(f"no item is available{at}", "Look at the columns items.available, publish and expire.")
+    return shown
+
+
+def available_at(manifest: Manifest, table: pl.DataFrame, now_us: int | None) -> Bool | None:
+    """Items that are switched on, published and not expired: (n_items,), None where the manifest says nothing of it."""
     spec = manifest.items
     if spec is None or not (spec.available or spec.publish or spec.expire):
         return None
     shown = np.ones(table.height, np.bool_)
     if spec.available:
         shown &= mask(table[spec.available].fill_null(True))
-    if newest_us is not None:
+    if now_us is not None:
         if spec.publish:
-            shown &= mask((table[spec.publish].cast(pl.Int64) <= newest_us).fill_null(True))
+            shown &= mask((table[spec.publish].cast(pl.Int64) <= now_us).fill_null(True))
         if spec.expire:
-            shown &= mask((table[spec.expire].cast(pl.Int64) > newest_us).fill_null(True))
-    if not shown.any():
-        at = f" at {iso(newest_us)}" if newest_us is not None else ""
-        raise DataError(f"no item is available{at}", "Look at the columns items.available, publish and expire.")
+            shown &= mask((table[spec.expire].cast(pl.Int64) > now_us).fill_null(True))
     return shown

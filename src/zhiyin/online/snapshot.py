@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +33,15 @@ class Snapshot:
     @cached_property
     def ids(self) -> list[str]:
         return [str(i) for i in self.catalog.items.ids.to_pylist()]
+
+    @cached_property
+    def _sorted_ids(self) -> list[str]:
+        return sorted(self.ids)
+
+    def ids_sorted_after(self, after: str) -> Iterator[str]:
+        """Ids beyond one, in the order of code points."""
+        for place in range(bisect_right(self._sorted_ids, after), len(self._sorted_ids)):
+            yield self._sorted_ids[place]
 
     @cached_property
     def titles(self) -> list[str]:

@@ -10,7 +10,7 @@ every start, so there is no second place that could disagree.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -25,21 +25,32 @@ from zhiyin.online.answers import Found, answer
 from zhiyin.online.asks import Ask
 from zhiyin.online.counters import Counters
 from zhiyin.online.people import People
+from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
+from zhiyin.store.tables import TableStore
 
 AHEAD_US = US_PER_DAY
 """An event may come from a clock that is ahead by so much; more is a mistake."""
-
-Clock = Callable[[], int]
 
 
 class Tenant:
     """``snapshot`` answers; ``take`` makes events durable and then lets them act."""
 
-    def __init__(self, name: str, recommender: Recommender, log: EventLog, *, version: str, after: int = 0, clock: Clock = now_us) -> None:
-        """``after`` is the position of the log up to which ``recommender`` was trained on it."""
+    def __init__(
+        self,
+        name: str,
+        recommender: Recommender,
+        log: EventLog,
+        tables: TableStore,
+        *,
+        version: str,
+        after: int = 0,
+        since: int = 0,
+        clock: Clock = now_us,
+    ) -> None:
+        """``after`` and ``since`` are the position of the log and the version of the tables that ``recommender`` was trained with."""
         self.name = name
         self.log = log
         self.clock = clock
@@ -50,6 +61,7 @@ class Tenant:
         self._orphans: dict[str, list[EventRecord]] = {}
         self._lock = threading.Lock()
         self.n_events = 0
+        self.shop = Shop(self.snapshot, tables, self.adopt, since=since, clock=clock)
         for _, record in log.read(after):
             self._fold(record)
 
@@ -145,6 +157,7 @@ class Tenant:
 
     def close(self) -> None:
         self.log.close()
+        self.shop.tables.close()
 
 
 def live_folder(folder: Path) -> Path:

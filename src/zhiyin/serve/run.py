@@ -24,6 +24,7 @@ from zhiyin.serve.routes import OPERATIONS
 from zhiyin.serve.settings import Settings, check_open
 from zhiyin.store.bundle import MANIFEST
 from zhiyin.store.segment_log import SegmentLog
+from zhiyin.store.sql_tables import SqlTables
 
 
 def host(folder: Path, settings: Settings) -> Hosted:
@@ -33,7 +34,8 @@ def host(folder: Path, settings: Settings) -> Hosted:
     recommender = Recommender.load(folder)
     home = live_folder(folder)
     home.mkdir(parents=True, exist_ok=True)
-    tenant = Tenant(folder.name, recommender, SegmentLog(home / "events"), version=version_of(folder))
+    tables = SqlTables(f"sqlite:///{home / 'tables.sqlite'}")
+    tenant = Tenant(folder.name, recommender, SegmentLog(home / "events"), tables, version=version_of(folder))
     tenant.warm()
     return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), settings)
 

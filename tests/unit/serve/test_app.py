@@ -124,3 +124,66 @@ def test_the_document_names_every_operation(client: TestClient) -> None:
     assert document["openapi"] == "3.1.0"
     assert document["paths"]["/v1/{tenant}/recommend"]["post"]["operationId"] == "recommend"
     assert "Ask" in document["components"]["schemas"]
+
+
+def test_an_item_is_found_the_moment_it_was_put(client: TestClient) -> None:
+    assert client.put("/v1/shop/items/fresh", json={"title": "fresh thing"}).json()["versions"]["fresh"] > 0
+    assert client.get("/v1/shop/items/fresh").json() == {"id": "fresh", "columns": {"title": "fresh thing"}}
+    client.post("/v1/shop/event", json={"event_id": "e", "user": "a", "item": "fresh"})
+    assert client.post("/v1/shop/popular", json={"n": 31}).json()["items"][-1]["item"] in {"fresh", "i29"}
+    found = client.post("/v1/shop/rank", json={"candidates": ["fresh", "i1"]}).json()["items"]
+    assert {item["item"] for item in found} == {"fresh", "i1"}
+
+
+def test_a_deleted_item_is_in_no_answer_and_comes_back_when_put_again(client: TestClient) -> None:
+    best = client.post("/v1/shop/popular", json={"n": 1}).json()["items"][0]["item"]
+    assert client.delete(f"/v1/shop/items/{best}").json() == {"deleted": 1}
+    assert client.delete(f"/v1/shop/items/{best}").json() == {"deleted": 0}
+    for path in ("popular", "trending", "recommend"):
+        assert best not in [i["item"] for i in client.post(f"/v1/shop/{path}", json={"n": 40}).json()["items"]]
+    assert client.get(f"/v1/shop/items/{best}").status_code == 404
+    client.put(f"/v1/shop/items/{best}", json={"title": "again"})
+    assert best in [i["item"] for i in client.post("/v1/shop/popular", json={"n": 40}).json()["items"]]
+
+
+def test_items_outlive_a_restart_and_events_wait_for_theirs(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "shop")
+    _, app = open_server([folder], SETTINGS)
+    with TestClient(app) as client:
+        client.post("/v1/shop/event", json={"event_id": "early", "user": "a", "item": "later"})
+        client.put("/v1/shop/items/later", json={"title": "came later"})
+        client.patch("/v1/shop/items/i1", json={"title": "renamed"})
+        client.delete("/v1/shop/items/i2")
+    _, app = open_server([folder], SETTINGS)
+    with TestClient(app) as client:
+        assert client.get("/v1/shop/items/later").json()["columns"]["title"] == "came later"
+        assert client.get("/v1/shop/items/i1").json()["columns"]["title"] == "renamed"
+        assert client.get("/v1/shop/items/i2").status_code == 404
+        assert "later" not in [i["item"] for i in client.post("/v1/shop/recommend", json={"user": "a", "n": 40}).json()["items"]]
+
+
+def test_pages_of_items_hold_each_once(client: TestClient) -> None:
+    client.put("/v1/shop/items", json=[{"id": f"x{i}", "columns": {"title": str(i)}} for i in range(5)])
+    client.delete("/v1/shop/items/i3")
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = client.get("/v1/shop/items", params={"after": after, "n": 7}).json()
+        seen += [item["id"] for item in page["items"]]
+        after = page["after"]
+    assert seen == sorted({*(f"i{i}" for i in range(30) if i != 3), *(f"x{i}" for i in range(5))})
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"titel": "x"}, "the items have no column 'titel'"),
+        ({"title": 3}, "'title' must be text, not '3'"),
+        ({"item_id": "other"}, "says item_id = 'other' of itself"),
+    ],
+)
+def test_items_that_do_not_fit_are_refused(client: TestClient, body: dict[str, object], words: str) -> None:
+    given = client.put("/v1/shop/items/x", json=body)
+    assert given.status_code == 422
+    assert words in given.json()["detail"]
+    assert client.get("/v1/shop/items/x").status_code == 404

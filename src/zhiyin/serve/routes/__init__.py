@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from zhiyin.serve.operation import Operation
-from zhiyin.serve.routes import events, health, lists, recommend
+from zhiyin.serve.routes import events, health, items, lists, recommend
 
-OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *lists.OPERATIONS, *health.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *lists.OPERATIONS, *items.OPERATIONS, *health.OPERATIONS)

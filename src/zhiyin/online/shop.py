@@ -1,0 +1,223 @@
+"""The items of a running tenant: what was put, changed and deleted since the bundle, and the snapshot that knows it.
+
+A change is durable in the tables first; then the next snapshot is built and takes over. Writers that wait for each
+other share one building, so a hundred puts at once cost about as much as one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from zhiyin.base.clock import now_us
+from zhiyin.base.errors import DataError, UnknownNameError, nearest
+from zhiyin.data.build_items import available_at
+from zhiyin.online.answers import time_of
+from zhiyin.online.snapshot import Snapshot
+from zhiyin.pipeline.recommender import Recommender
+from zhiyin.store.tables import Change, TableStore
+
+ITEMS = "items"
+Clock = Callable[[], int]
+_KINDS = {pl.String: "text", pl.Boolean: "true or false", pl.List: "a list of texts", pl.Datetime: "a time"}
+
+
+class Shop:
+    """``adopt`` is told of every new snapshot; ``since`` is the version of the tables the bundle was trained with."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        tables: TableStore,
+        adopt: Callable[[Snapshot], None],
+        *,
+        since: int = 0,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        self.tables = tables
+        self.clock = clock
+        self._adopt = adopt
+        self._snapshot = snapshot
+        self._applied = since
+        self._gone: set[str] = set()
+        self._building = threading.Lock()
+        self.catch_up()
+
+    @property
+    def columns(self) -> Mapping[str, pl.DataType]:
+        """Columns an item may have, without its id."""
+        return {name: dtype for name, dtype in self._snapshot.catalog.table.schema.items() if name != self._id_name}
+
+    @property
+    def _id_name(self) -> str:
+        items = self._snapshot.recommender.data.manifest.items
+        return items.id if items else "item_id"
+
+    def put(self, rows: Mapping[str, Mapping[str, Any]], *, partial: bool = False) -> dict[str, int]:
+        """Insert or replace items (``partial``: change some columns of known ones); searchable and recommendable when it returns.
+
+        Gives the version of each. Raises ``DataError`` or ``UnknownNameError`` for columns or values that do not fit;
+        nothing is stored then.
+        """
+        checked = {item: self._checked(item, body) for item, body in rows.items()}
+        if partial:
+            found = self._known(list(checked))
+            missing = [item for item in checked if item not in found]
+            if missing:
+                raise UnknownNameError(f"no item has the id '{missing[0][:80]}'", "Put it first.")
+            # The tables hold whole rows, so that what a bundle knew is not lost when it is replaced.
+            checked = {item: {**found[item], **body} for item, body in checked.items()}
+        versions = self.tables.put(ITEMS, checked)
+        self.catch_up(max(versions.values(), default=0))
+        return versions
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Take items out of every answer; gives how many there were."""
+        known = [item for item in ids if self._snapshot.catalog.items.find(item) >= 0 and item not in self._gone]
+        if not known:
+            return 0
+        # A row of its own for what only the bundle knew, so that the deletion is a change readers learn of.
+        self.tables.put(ITEMS, {item: {} for item in known})
+        self.tables.delete(ITEMS, known)
+        self.catch_up(self.tables.version())
+        return len(known)
+
+    def get(self, item: str) -> dict[str, Any]:
+        """An item as it is now; raises ``UnknownNameError`` for one that is not there."""
+        found = self._known([item])
+        if item not in found:
+            raise UnknownNameError(f"no item has the id '{item[:80]}'")
+        return found[item]
+
+    def page(self, after: str, n: int) -> list[tuple[str, dict[str, Any]]]:
+        """The next n items by id."""
+        left = (i for i in self._snapshot.ids_sorted_after(after) if i not in self._gone)
+        ids = list(islice(left, n))
+        found = self._known(ids)
+        return [(item, found[item]) for item in ids]
+
+    def catch_up(self, version: int | None = None) -> None:
+        """Build the next snapshot where the tables have changed (up to ``version`` at least)."""
+        with self._building:
+            if version is not None and self._applied >= version:
+                return
+            self._apply()
+
+    def refresh(self) -> None:
+        """Let items begin and end as their publish and expire times pass."""
+        with self._building:
+            now = self._available(self._snapshot.recommender)
+            if now.catalog.available is not self._snapshot.catalog.available:
+                self._swap(now)
+
+    def adopt_bundle(self, snapshot: Snapshot, since: int) -> None:
+        """Go over to a newer bundle: what changed since it was trained is applied to it before it answers."""
+        with self._building:
+            self._snapshot, self._applied, self._gone = snapshot, since, set()
+            self._apply(always=True)
+
+    def _apply(self, *, always: bool = False) -> None:
+        changed: dict[str, Change] = {}
+        at = self._applied
+        while changes := self.tables.changes(at, 5_000):
+            at = changes[-1].version
+            changed |= {change.id: change for change in changes if change.collection == ITEMS}
+        self._applied = at
+        if not changed and not always:
+            return
+        kept = [{self._id_name: change.id, **change.body} for change in changed.values() if change.body is not None]
+        gone = [change.id for change in changed.values() if change.body is None]
+        self._gone |= set(gone)
+        self._gone -= {str(row[self._id_name]) for row in kept}
+        recommender = self._snapshot.recommender
+        if kept or gone:
+            table = self._frame(kept)
+            recommender = recommender.with_changes(table, gone)
+        self._swap(self._available(recommender))
+
+    def _available(self, recommender: Recommender) -> Recommender:
+        """The same with what may be shown now: not deleted, switched on, published, not expired."""
+        catalog = recommender.catalog
+        shown = available_at(recommender.data.manifest, catalog.table, self.clock())
+        if self._gone:
+            rows = catalog.items.ix_of(sorted(self._gone))
+            shown = np.ones(len(catalog), np.bool_) if shown is None else shown
+            shown[rows[rows >= 0]] = False
+        same = (shown is None and catalog.available is None) or (
+            shown is not None and catalog.available is not None and np.array_equal(shown, catalog.available)
+        )
+        return recommender if same else recommender.with_catalog(replace(catalog, available=shown))
+
+    def _swap(self, recommender: Recommender) -> None:
+        old = self._snapshot
+        self._snapshot = Snapshot(recommender, old.version, old.revision + 1)
+        self._adopt(self._snapshot)
+
+    def _known(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        catalog = self._snapshot.catalog
+        there = [(i, catalog.items.find(i)) for i in ids if i not in self._gone]
+        there = [(i, ix) for i, ix in there if ix >= 0]
+        if not there:
+            return {}
+        rows = catalog.table[[ix for _, ix in there]].drop(self._id_name, strict=False).to_dicts()
+        return {i: {name: _plain(value) for name, value in row.items()} for (i, _), row in zip(there, rows, strict=True)}
+
+    def _checked(self, item: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an item, each fit for its column."""
+        columns = self.columns
+        out = {}
+        for name, value in body.items():
+            if name == self._id_name:
+                if str(value) != item:
+                    raise DataError(f"item '{item[:80]}' says {name} = '{str(value)[:80]}' of itself", "Leave it out, or say the same.")
+                continue
+            if name not in columns:
+                raise DataError(f"item '{item[:80]}': the items have no column '{name[:80]}'", nearest(name, columns))
+            out[name] = value if value is None else _fitting(item, name, value, columns[name])
+        return out
+
+    def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
+        """Rows as a table of the catalogue's types; what a row does not say is null."""
+        schema = {self._id_name: pl.String(), **self.columns}
+        if not rows:
+            return pl.DataFrame(schema=schema)
+        series = [pl.Series(name, [_from_json(row.get(name), dtype) for row in rows], dtype) for name, dtype in schema.items()]
+        return pl.DataFrame(series)
+
+
+def _fitting(item: str, name: str, value: Any, dtype: pl.DataType) -> Any:
+    """The value as JSON keeps it; raises ``DataError`` where the column holds something else."""
+    if dtype == pl.String and isinstance(value, str):
+        return value
+    if dtype == pl.Boolean and isinstance(value, bool):
+        return value
+    if dtype.is_integer() and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if dtype.is_float() and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(dtype, pl.List) and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return value
+    if isinstance(dtype, pl.Datetime) and isinstance(value, int | str) and not isinstance(value, bool):
+        return time_of(value, 0)
+    kind = next((words for known, words in _KINDS.items() if isinstance(dtype, known) or dtype == known), "a number")
+    raise DataError(f"item '{item[:80]}': '{name}' must be {kind}, not {str(value)[:60]!r}", "Send another value.")
+
+
+def _from_json(value: Any, dtype: pl.DataType) -> Any:
+    if value is None or not isinstance(dtype, pl.Datetime):
+        return value
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value of the table as JSON says it: times as microseconds."""
+    if hasattr(value, "timestamp"):
+        return round(value.timestamp() * 1e6)
+    return value
