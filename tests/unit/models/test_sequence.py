@@ -56,6 +56,12 @@ def test_numpy_serves_what_torch_trained(score: str, shared: bool, memory: dict[
             np.testing.assert_allclose(row[items], logits.numpy()[items], rtol=1e-4, atol=1e-4)
 
 
+def test_an_epoch_that_cuts_all_but_one_basket_away_asks_nothing() -> None:
+    windows = Windows(np.arange(260, dtype=np.int32), np.repeat([0, 1], [250, 10]), np.array([0, 260]), 200)
+    asked = [len(windows.batches(4, np.random.default_rng(seed))) for seed in range(20)]
+    assert set(asked) == {0, 1}
+
+
 def test_the_future_of_a_window_does_not_reach_its_past() -> None:
     data = small_world("position")
     net = Net(SequenceSpec(dim=16, max_len=8), data).eval()

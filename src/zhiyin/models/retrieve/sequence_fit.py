@@ -121,9 +121,12 @@ class Windows:
     def batches(self, size: int, rng: np.random.Generator) -> List[Tensor]:
         """Windows of similar length together, padded with -1 at the end, in random order.
 
-        A batch holds about ``size`` windows of ``max_len`` or correspondingly more short ones.
+        A batch holds about ``size`` windows of ``max_len`` or correspondingly more short ones. An epoch whose cuts
+        leave one large basket of each person asks nothing.
         """
         spans = self.spans(rng)
+        if not len(spans):
+            return []
         lengths = spans[:, 1] - spans[:, 0]
         order = np.argsort(lengths * rng.uniform(0.97, 1.03, len(lengths)), kind="stable")
         out, start = [], 0
