@@ -216,7 +216,10 @@ def _standard(values: Float32, slates: Slates) -> Float32:
 
 @dataclass(frozen=True)
 class TwoStage:
-    """``figures`` are NDCG@10 out of sample at every share in TRUST, ``trust`` is the share taken."""
+    """``figures`` are NDCG@10 out of sample at every share in TRUST, ``trust`` is the share taken.
+
+    They are of the requests that have an answer among the candidates: in the others no order helps.
+    """
 
     spec: TwoStageSpec
     catalog: Catalog

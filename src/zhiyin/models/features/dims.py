@@ -49,7 +49,7 @@ class Dims:
 
     @classmethod
     def of(cls, data: Dataset, most: int = 5_000) -> Self:
-        """Category and context columns with 2 to ``most`` values. Fractions are measured, not counted."""
+        """Category and context columns with 2 to ``most`` values. Fractions are measured, not counted; lists are no one value."""
         columns = data.manifest.items.columns if data.manifest.items else {}
         values: dict[str, tuple[str, ...]] = {}
         for name, kind in columns.items():
@@ -148,7 +148,7 @@ class Dims:
 
 
 def _countable(values: pl.Series, most: int) -> bool:
-    return not values.dtype.is_float() and 2 <= values.n_unique() <= most
+    return not values.dtype.is_float() and not values.dtype.is_nested() and 2 <= values.n_unique() <= most
 
 
 def together(codes: Sequence[Int64]) -> Int64:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zhiyin.base.arrays import Float32, Float64, Int64
 from zhiyin.base.errors import ConfigError
@@ -42,6 +42,14 @@ class HistorySpec(FeatureSpec):
     half_lives_events: tuple[Annotated[float, Field(gt=0)], ...] = (2.0, 10.0)
     hour_widths: tuple[Annotated[float, Field(gt=0)], ...] = (0.75, 1.5, 3.0)
     n_categories: Annotated[int, Field(ge=0)] = 3
+
+    @model_validator(mode="after")
+    def _each_once(self) -> HistorySpec:
+        for name in ("half_lives_days", "half_lives_events", "hour_widths"):
+            given = [f"{value:g}" for value in getattr(self, name)]
+            if len(set(given)) < len(given):
+                raise ValueError(f"'{name}' names a value twice, and each is one column")
+        return self
 
     def family_of(self, column: str) -> str:
         """Shares near this hour, or in this part of the week, are context."""

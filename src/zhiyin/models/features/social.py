@@ -1,4 +1,4 @@
-"""What the asker's friends did with the item: people joined to him in the relations table."""
+"""What the asker's friends did with the item: people the relations table leads to from him (trust has a direction)."""
 
 from __future__ import annotations
 
@@ -48,11 +48,14 @@ class SocialSpec(FeatureSpec):
 
 
 def friends_of(data: Dataset) -> tuple[Int64, Int64]:
-    """Pairs of people in the relations, each once: head, tail. A bare id is a person only where no item has it."""
+    """Pairs of two people in the relations, each once: head, tail. A bare id is a person only where no item has it.
+
+    Nobody is his own friend: what he is asked about would be told by himself.
+    """
     if not data.relations.width:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     head, tail = (_people(data, data.relations[name].cast(str)) for name in ("head", "tail"))
-    both = (head >= 0) & (tail >= 0)
+    both = (head >= 0) & (tail >= 0) & (head != tail)
     pairs = np.unique(head[both] * data.n_users + tail[both])
     return pairs // max(data.n_users, 1), pairs % max(data.n_users, 1)
 

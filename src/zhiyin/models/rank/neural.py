@@ -55,9 +55,8 @@ class NeuralSpec(RankerSpec):
     "binary" is the log-loss of each row, "list" the softmax over the items of a list. Every epoch draws
     ``negatives_per_positive`` passed over items anew (None = all); drawing shifts all log-odds alike: for
     probabilities wrap it in ``calibrated``. ``batch_size`` rows are the most per step, fewer where examples
-    are few. Stops when ``validation`` (NDCG@10 of its lists) has not
-    improved for ``patience`` epochs. ``id_dropout`` is the share of embeddings hidden at each step, so that
-    unknown ones are no surprise.
+    are few. Stops when ``validation`` (NDCG@10 of its lists) has not improved for ``patience`` epochs.
+    ``id_dropout`` is the share of embeddings hidden at each step, so that unknown ones are no surprise.
     """
 
     columns: tuple[str, ...] = ()

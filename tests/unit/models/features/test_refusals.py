@@ -14,6 +14,11 @@ def test_the_last_time_of_others_is_not_kept() -> None:
         source_of({"kind": "counts", "tables": [{"by": ["item"], "others": True, "recency": True}]})
 
 
+def test_a_half_life_stands_once() -> None:
+    with pytest.raises(ConfigError, match="'half_lives_days' names a value twice, and each is one column"):
+        source_of({"kind": "history", "half_lives_days": [7, 7.0]})
+
+
 def test_distances_need_coordinates() -> None:
     with pytest.raises(ConfigError, match=r"'nearby' needs the coordinates of items.*types latitude and longitude"):
         source_of("nearby").fit(small_world())

@@ -98,6 +98,13 @@ def test_what_was_never_seen_or_is_unknown_was_counted_no_times() -> None:
         assert asked(data, source, newcomer, 3, "lift.user+item") == pytest.approx(nothing_said, abs=1e-6, nan_ok=True)
 
 
+def test_a_context_of_lists_is_not_counted() -> None:
+    data = rich_world()
+    tags = pl.Series("tags", [["a", "b"] if i % 2 else ["c"] for i in range(len(data.events))])
+    more = replace(data, events=replace(data.events, context=data.events.context.with_columns(tags)))
+    assert CountsSpec().names_on(more) == CountsSpec().names_on(data)
+
+
 def test_the_instants_of_a_log_are_kept_once() -> None:
     """They are as large as everything that is counted by one name; a saved source keeps them once too."""
     data = rich_world()
@@ -234,7 +241,7 @@ def _one(item: int) -> Slates:
 
 
 def test_friends_by_hand() -> None:
-    """u0 trusts u1 and u2; an end without 'user:' that an item has is that item."""
+    """u0 trusts u1 and u2, and himself, which does not count; an end without 'user:' that an item has is that item."""
     data = made([(1, 0, 0), (1, 0, 1), (2, 0, 4), (2, 1, 1)])
     ends = [
         ("user:u0", "user:u1"),
@@ -243,6 +250,7 @@ def test_friends_by_hand() -> None:
         ("i0", "user:u1"),
         ("user:u1", "user:nobody"),
         (None, "user:u1"),
+        ("user:u0", "user:u0"),
     ]
     data = replace(data, relations=pl.DataFrame({"head": [h for h, _ in ends], "relation": "trusts", "tail": [t for _, t in ends]}))
     head, tail = friends_of(data)
