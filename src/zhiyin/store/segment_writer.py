@@ -140,8 +140,11 @@ class SegmentWriter:
     def _fresh(self, events: Sequence[Packed]) -> list[tuple[str, int, bytes]]:
         """Those of the events that are new, each once: id, hash, payload."""
         known = self._open.ids
-        payloads = {event.event_id: event.payload for event in reversed(events) if event.event_id not in known}
-        ids = list(reversed(payloads))
+        payloads: dict[str, bytes] = {}
+        for event in events:
+            if event.event_id not in known:
+                payloads.setdefault(event.event_id, event.payload)
+        ids = list(payloads)
         hashes = [hashed(event_id) for event_id in ids]
         if ids and self._sieve:
             column = np.array(hashes, np.uint64)

@@ -108,16 +108,15 @@ class SqlLog:
 
 def _insert(connection: sa.Connection, events: Sequence[Packed]) -> tuple[list[bool], int]:
     """Which events were new, and the last position now (0 if none was)."""
-    first = {event.event_id: event for event in reversed(events)}
-    ids = list(reversed(first))
-    for some in chunks(ids):
+    first: dict[str, Packed] = {}
+    for event in events:
+        first.setdefault(event.event_id, event)
+    for some in chunks(list(first)):
         known = connection.execute(sa.select(_EVENTS.c.event_id).where(_EVENTS.c.event_id.in_(some))).scalars()
         for event_id in known:
             del first[event_id]
     rows = [
-        {"event_id": e.event_id, "user_id": e.record.user, "session_id": e.record.session, "payload": e.payload}
-        for e in map(first.get, ids)
-        if e is not None
+        {"event_id": e.event_id, "user_id": e.record.user, "session_id": e.record.session, "payload": e.payload} for e in first.values()
     ]
     end = 0
     if rows:

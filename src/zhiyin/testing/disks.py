@@ -15,7 +15,9 @@ from __future__ import annotations
 import errno
 import itertools
 import random
+import threading
 from array import array
+from collections import defaultdict
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -47,7 +49,7 @@ class MemoryDisk(Disk):
         self._names: list[tuple[Path, _File | None]] = []  # changes of names since sync_folder
         self._folders: set[Path] = set()
         self._words: dict[Path, array[int]] = {}
-        self._locked: dict[Path, object] = {}
+        self._locks: dict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._numbers = itertools.count(1)
         self._boot = 1
 
@@ -125,7 +127,7 @@ class MemoryDisk(Disk):
         self._names.clear()
 
     def lock(self, path: Path) -> FileLock:
-        return _MemoryLock(self._locked, path)
+        return _MemoryLock(self._locks[path])
 
     def words(self, path: Path, n: int) -> memoryview:
         return memoryview(self._words.setdefault(path, array("Q", [0] * n)))
@@ -197,16 +199,18 @@ class _MemoryFile:
 class _MemoryLock:
     """Processes are told apart by the lock objects they made."""
 
-    def __init__(self, held: dict[Path, object], path: Path) -> None:
-        self._held = held
-        self._path = path
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._mine = False
 
     def take(self, *, wait: bool) -> bool:
-        return self._held.setdefault(self._path, self) is self
+        self._mine = self._mine or self._lock.acquire(blocking=wait)
+        return self._mine
 
     def release(self) -> None:
-        if self._held.get(self._path) is self:
-            del self._held[self._path]
+        if self._mine:
+            self._mine = False
+            self._lock.release()
 
     def close(self) -> None:
         self.release()
