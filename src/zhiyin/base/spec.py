@@ -66,7 +66,9 @@ def _first_problem(cls: type[BaseModel], error: ValidationError, where: str) -> 
         return f"'{path}'{place} must be {wanted}, not {first['input']!r}", ""
     said = first["msg"].removeprefix("Value error, ")
     given = f", not {first['input']!r}" if first["type"] != "value_error" else ""
-    return f"'{path}'{place}: {said[0].lower() + said[1:]}{given}", ""
+    # What is wrong between several keys has no path of its own.
+    subject = f"'{path}'{place}" if path else where or cls.__name__
+    return f"{subject}: {said[0].lower() + said[1:]}{given}", ""
 
 
 def _known(cls: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import model_validator
 
 from zhiyin.base.arrays import Ragged, flat_positions, offsets_of
 from zhiyin.base.digest import digest_arrays, digest_json
@@ -20,6 +21,15 @@ LISTS = st.lists(st.lists(st.integers(0, 1_000), max_size=6), max_size=8)
 
 class Inner(Spec):
     depth: int = 1
+    most: int = 9
+
+    @model_validator(mode="after")
+    def _not_too_deep(self) -> Inner:
+        if self.depth > self.most:
+            raise ValueError(f"'depth' is {self.depth}, more than 'most'")
+        if self.depth < 0:
+            raise UnknownNameError("no depth is named -1", "Known: 1.")
+        return self
 
 
 class Outer(Spec):
@@ -77,12 +87,20 @@ def test_nearest_names_one_or_all() -> None:
         ({"name": "a", "inner": 3}, r"'inner' in shop.toml must be a table \{ \}, not 3"),
         ({"name": ["a"]}, r"'name' in shop.toml must be text in quotes, not \['a'\]"),
         ({"name": "a", "parts": ["b", 3]}, r"'parts.1' in shop.toml must be text in quotes or a table \{ \}, not 3"),
+        ({"name": "a", "inner": {"depth": 10}}, r"'inner' in shop.toml: 'depth' is 10, more than 'most' \(E300\)"),
+        ({"name": "a", "inner": {"depth": -1}}, r"^no depth is named -1 \(E310\). Known: 1.$"),
         ({"name": "a", "inner": {"depth": "deep"}}, r"'inner.depth' in shop.toml must be a whole number, not 'deep'"),
     ],
 )
 def test_specs_refuse_with_place_and_remedy(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Outer.parse(values, "shop.toml")
+
+
+def test_what_is_wrong_between_keys_is_told_of_the_whole() -> None:
+    for where, subject in (("shop.toml", "shop.toml"), ("", "Inner")):
+        with pytest.raises(ConfigError, match=f"^{subject}: 'depth' is 10, more than 'most'"):
+            Inner.parse({"depth": 10}, where)
 
 
 def test_equal_specs_have_equal_digests_and_cannot_change() -> None:
