@@ -108,6 +108,19 @@ class People:
             self._numbers[f"\0{number}"] = number
         return n
 
+    def mask(self, ix: int) -> None:
+        """A user of the bundle who asked to be erased: his past there is read no more."""
+        self._gone.add(ix)
+
+    def is_masked(self, ix: int) -> bool:
+        return ix in self._gone
+
+    def sessions_of(self, user: str) -> list[str]:
+        """The anonymous sessions that became this user, or were named after him."""
+        ix = self.find_user(user)
+        joined = [name for name, number in self._numbers.items() if name.startswith(SESSION) and self._merged.get(number) == ix >= 0]
+        return [name.removeprefix(SESSION) for name in joined]
+
     def live(self, person: int) -> list[Did]:
         """What somebody did since the bundle, oldest first."""
         return list(self._live.get(person, ()))

@@ -10,10 +10,12 @@ every start, so there is no second place that could disagree.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,7 +31,9 @@ from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
-from zhiyin.store.tables import TableStore
+from zhiyin.store.tables import Row, TableStore
+
+MASKED, CONSENT = "masked", "consent"
 
 AHEAD_US = US_PER_DAY
 """An event may come from a clock that is ahead by so much; more is a mistake."""
@@ -61,9 +65,34 @@ class Tenant:
         self._orphans: dict[str, list[EventRecord]] = {}
         self._lock = threading.Lock()
         self.n_events = 0
+        self.private: set[str] = set()
+        """Users who want no answers made of what they did."""
+        self.silent: set[str] = set()
+        """Users who want nothing stored."""
+        self._remember(tables)
         self.shop = Shop(self.snapshot, tables, self.adopt, since=since, clock=clock)
         for _, record in log.read(after):
             self._fold(record)
+
+    def _remember(self, tables: TableStore) -> None:
+        """People who were erased, and what people allowed, as the tables say."""
+        for row in every_row(tables, MASKED):
+            if row.body.get("bundle") == self.snapshot.version:
+                self.people.mask(int(row.id))
+        for row in every_row(tables, CONSENT):
+            self.allow(row.id, row.body)
+
+    def allow(self, user: str, said: Mapping[str, Any]) -> None:
+        """Follow what a user allows from now on: ``personalize`` and ``store``, both true unless said otherwise."""
+        for flag, names in (("personalize", self.private), ("store", self.silent)):
+            if said.get(flag, True):
+                names.discard(user)
+            else:
+                names.add(user)
+
+    def writing(self) -> AbstractContextManager[object]:
+        """Keeps events from acting on memory meanwhile."""
+        return self._lock
 
     # Events.
 
@@ -73,6 +102,8 @@ class Tenant:
         Raises ``DataError`` at once for an event that cannot be right; nothing of its batch is stored then.
         """
         now = self.clock()
+        if self.silent:
+            records = [record for record in records if record.user not in self.silent]
         stamped = [self._stamped(record, i, now, len(records)) for i, record in enumerate(records)]
         done: Future[list[bool]] = Future()
 
@@ -142,6 +173,8 @@ class Tenant:
 
     def answer(self, asks: Sequence[Ask], shown: Sequence[Sequence[int]] = ()) -> list[Found | ZhiyinError]:
         """One list or error for each ask: thread-safe, reads one snapshot."""
+        if self.private:
+            asks = [ask if ask.user not in self.private else _impersonal(ask) for ask in asks]
         return answer(self.snapshot, self.people, asks, self.clock(), shown)
 
     def answer_one(self, ask: Ask, shown: Sequence[int]) -> Found | ZhiyinError:
@@ -160,6 +193,18 @@ class Tenant:
         self.shop.tables.close()
 
 
+def _impersonal(ask: Ask) -> Ask:
+    return msgspec.structs.replace(ask, personalized=False)
+
+
 def live_folder(folder: Path) -> Path:
     """Where a server keeps what it writes: beside the trained folder, so that training anew loses nothing."""
     return folder.with_name(f"{folder.name}.live")
+
+
+def every_row(tables: TableStore, collection: str) -> Iterator[Row]:
+    """All rows of a collection, by id."""
+    after = ""
+    while rows := tables.page(collection, after, 1_000):
+        yield from rows
+        after = rows[-1].id

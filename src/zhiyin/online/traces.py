@@ -6,9 +6,11 @@ wait for a disk: after a crash the last moments may be missing, and replay says 
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -94,10 +96,57 @@ class Traces:
             at = record.after
         return out
 
+    def every(self) -> Iterator[Trace]:
+        """All records that are left, oldest first."""
+        with self._lock:
+            self._flush()
+            files = [] if self.folder is None else sorted(self.folder.glob("*.traces"))
+            recent = list(self._recent.values()) if self.folder is None else []
+        yield from recent
+        for path in files:
+            for _, record in self._records(path):
+                if record is not None:
+                    yield record
+
+    def erase(self, users: set[str], sessions: set[str]) -> int:
+        """Take out the records of these people; the places of the others stay, so their ids still find them."""
+        n = 0
+        with self._lock:
+            self._flush()
+            for trace, record in list(self._recent.items()):
+                if record.ask.user in users or record.ask.session in sessions:
+                    del self._recent[trace]
+                    n += self.folder is None
+            for path in [] if self.folder is None else sorted(self.folder.glob("*.traces")):
+                mine = [at for at, r in self._records(path) if r is not None and (r.ask.user in users or r.ask.session in sessions)]
+                with path.open("r+b") as file:
+                    for at in mine:
+                        file.seek(at)
+                        size = int.from_bytes(file.read(4), "little")
+                        file.write(bytes(size))
+                    file.flush()
+                    os.fsync(file.fileno())
+                n += len(mine)
+        return n
+
+    def _records(self, path: Path) -> Iterator[tuple[int, Trace | None]]:
+        """Offset and record, None where it was erased; a torn end is the end."""
+        content = path.read_bytes()
+        at = 0
+        while at + 4 <= len(content):
+            size = int.from_bytes(content[at : at + 4], "little")
+            payload = content[at + 4 : at + 4 + size]
+            if len(payload) < size:
+                return
+            try:
+                yield at, self._decoder.decode(payload)
+            except (msgspec.DecodeError, ValueError):
+                yield at, None
+            at += 4 + size
+
     def close(self) -> None:
         with self._lock:
-            if self.folder is not None:
-                self._flush()
+            self._flush()
 
     def _flush(self) -> None:
         if self.folder is None or not self._buffer:

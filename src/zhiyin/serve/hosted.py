@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from zhiyin.pipeline.placement import Language
 from zhiyin.serve.access import Keys
 from zhiyin.serve.errors import TooMuchError
 from zhiyin.serve.settings import Settings
+from zhiyin.store.tables import TableStore
 
 
 class Asked(NamedTuple):
@@ -43,15 +45,20 @@ class Answer(NamedTuple):
 class Hosted:
     """Everything one tenant needs while it is served."""
 
-    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, settings: Settings) -> None:
+    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, home: Path, settings: Settings) -> None:
         self.tenant = tenant
         self.keys = keys
         self.traces = traces
+        self.home = home
         self.settings = settings
         self.n_degraded = 0
         self.engine: Engine[Asked, Answer] = Engine(
             self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
         )
+
+    @property
+    def tables(self) -> TableStore:
+        return self.tenant.shop.tables
 
     def _work(self, asked: Sequence[Asked]) -> list[Answer]:
         snapshot = self.tenant.snapshot

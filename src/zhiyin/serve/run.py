@@ -37,7 +37,7 @@ def host(folder: Path, settings: Settings) -> Hosted:
     tables = SqlTables(f"sqlite:///{home / 'tables.sqlite'}")
     tenant = Tenant(folder.name, recommender, SegmentLog(home / "events"), tables, version=version_of(folder))
     tenant.warm()
-    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), settings)
+    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), home, settings)
 
 
 def version_of(folder: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from zhiyin.serve.operation import Operation
-from zhiyin.serve.routes import events, health, items, lists, recommend
+from zhiyin.serve.routes import events, health, items, lists, people, recommend
 
-OPERATIONS: tuple[Operation, ...] = (*recommend.OPERATIONS, *events.OPERATIONS, *lists.OPERATIONS, *items.OPERATIONS, *health.OPERATIONS)
+_ROOMS = (recommend, events, lists, items, people, health)
+
+OPERATIONS: tuple[Operation, ...] = tuple(operation for room in _ROOMS for operation in room.OPERATIONS)

@@ -1,0 +1,109 @@
+"""What somebody may ask for about himself: everything that is kept, and that it be removed.
+
+Erasing takes a person out of the log, the traces, the tables and memory at once. The bundle that was trained with his
+events stays until it is trained anew: he is masked in it (no answer reads his past), and the tenant says that a
+retraining is due. What a model learned of him as one among many is gone with that retraining, not before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from zhiyin.data.record import EventRecord
+from zhiyin.online.tenant import CONSENT, MASKED, Tenant
+from zhiyin.online.traces import Trace, Traces
+
+USERS, TAGS = "users", "tags"
+_BLOCK = 1 << 20
+_RARE = 8
+"""Ids of so many bytes do not stand in files by chance."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Everything that is kept about one person."""
+
+    user: str
+    columns: dict[str, Any]
+    tags: dict[str, Any]
+    trained_on: list[dict[str, Any]]
+    events: list[EventRecord]
+    answers: list[Trace]
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """The proof: how much went from where, and where his id is still found (``left``; the bundle until it is retrained)."""
+
+    events: int
+    answers: int
+    rows: int
+    masked_in_bundle: bool
+    retrain_due: bool
+    left: list[str]
+
+
+def export(tenant: Tenant, traces: Traces, user: str) -> Kept:
+    """Everything kept about a user: his row and tags, the events of the bundle and the log, the answers he got."""
+    tables, data = tenant.shop.tables, tenant.people.base
+    row, tags = tables.get(USERS, [user]), tables.get(TAGS, [user])
+    sessions = set(tenant.people.sessions_of(user))
+    events = [r for _, r in tenant.log.read() if r.user == user or (r.user is None and r.session in sessions)]
+    ix = data.users.find(user)
+    trained: list[dict[str, Any]] = []
+    if ix >= 0 and not tenant.people.is_masked(ix):
+        past = data.history(np.array([ix]))
+        ids = tenant.snapshot.catalog.items.names(past.item_ix)
+        trained = [
+            {"item": item, "kind": data.kinds[kind], "time_us": time}
+            for item, kind, time in zip(ids, past.kind_ix.tolist(), past.time_us.tolist(), strict=True)
+        ]
+    answers = [t for t in traces.every() if t.ask.user == user or t.ask.session in sessions]
+    return Kept(user, row[user].body if row else {}, tags[user].body if tags else {}, trained, events, answers)
+
+
+def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
+    """Remove a user for good and prove it."""
+    tables = tenant.shop.tables
+    sessions = tenant.people.sessions_of(user)
+    base = tenant.people.base.users.find(user)
+    masked = base >= 0 and not tenant.people.is_masked(base)
+    if masked:  # first, so that a crash in between cannot bring him back
+        tables.put(MASKED, {str(base): {"bundle": tenant.snapshot.version}})
+    with tenant.writing():
+        events = tenant.log.erase(users=[user], sessions=sessions)
+        tenant.people.forget(user, None)
+    answers = traces.erase({user}, set(sessions))
+    rows = tables.delete(USERS, [user], forget=True) + tables.delete(TAGS, [user], forget=True)
+    rows += tables.delete(CONSENT, [user], forget=True)
+    due = bool(tables.page(MASKED, n=1))
+    return Erased(events, answers, rows, masked, due, still_holding(tenant, traces, user, set(sessions), home))
+
+
+def still_holding(tenant: Tenant, traces: Traces, user: str, sessions: set[str], home: Path) -> list[str]:
+    """Where somebody is still found, looking record by record, and byte by byte where his id is too long for chance."""
+    left = []
+    if any(r.user == user or (r.user is None and r.session in sessions) for _, r in tenant.log.read()):
+        left.append("events")
+    if any(t.ask.user == user or t.ask.session in sessions for t in traces.every()):
+        left.append("answers")
+    if tenant.shop.tables.get(USERS, [user]) or tenant.shop.tables.get(TAGS, [user]):
+        left.append("tables")
+    if len(user) >= _RARE:
+        wanted = user.encode()
+        left += sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and _holds(path, wanted))
+    if tenant.people.base.users.find(user) >= 0:
+        left.append("bundle (masked until it is trained anew)")
+    return left
+
+
+def _holds(path: Path, wanted: bytes) -> bool:
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            if wanted in rest + block:
+                return True
+            rest = block[-len(wanted) :]
+    return False
