@@ -37,6 +37,7 @@ class SegmentWriter:
         self._note = note
         self._sieve = Sieve()
         self._torn = False
+        self._rolling = False
         self._boot = self._disk.boot()
         self.failing = ""
         firsts = files.firsts() or [1]
@@ -52,9 +53,8 @@ class SegmentWriter:
                 if not events:
                     self._probe()
                     return []
-                if self._open.size >= self._segment_bytes:
-                    with contextlib.suppress(OSError):  # a segment may outgrow its size; it is tried again with the next group
-                        self._roll()
+                if self._rolling or self._open.size >= self._segment_bytes:
+                    self._roll()
                 fresh = self._fresh(events)
                 if fresh:
                     self._write(fresh)
@@ -206,16 +206,17 @@ class SegmentWriter:
             self.failing = ""
 
     def _roll(self) -> None:
+        """After an error nothing more is written to the old segment: the new one may be there, and is taken next time."""
         old = self._open
         if old.next == old.first:
             return
+        self._rolling = True
         self._words[NEWEST] = old.next  # before the file is there: other processes look for it, and never miss it
         new = OpenSegment(self._files, old.next)
         try:
             self._disk.sync_folder(self._files.folder)
         except OSError:
             new.file.close()
-            self._disk.remove(self._files.log(old.next))
             raise
         table = old.table()
         save_table(self._files, old.first, table)
@@ -223,6 +224,7 @@ class SegmentWriter:
         self.full = [*self.full, FullSegment(self._files, old.first, self._tell)]
         old.file.close()
         self._open = new
+        self._rolling = False
 
     def _publish(self, segment: OpenSegment) -> None:
         self._words[NEWEST] = segment.first
