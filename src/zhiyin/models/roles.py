@@ -28,6 +28,11 @@ class State:
     arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def holding(self, parts: Mapping[str, State]) -> State:
+        """With other states, each below its prefix: ``under`` finds it again."""
+        arrays = {f"{prefix}.{name}": array for prefix, part in parts.items() for name, array in part.arrays.items()}
+        return State({**self.arrays, **arrays}, {**self.meta, **{prefix: dict(part.meta) for prefix, part in parts.items()}})
+
     def under(self, prefix: str) -> State:
         """The part stored below a prefix."""
         cut = len(prefix) + 1

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from zhiyin.base.arrays import AnyArray, Float32
+from zhiyin.base.arrays import Float32
 from zhiyin.base.errors import ConfigError, FitError, nearest
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -241,14 +241,12 @@ class TwoStage:
     def state(self) -> State:
         parts: dict[str, State] = {"first": self.stage.first.state(), "ranker": self.ranker.state()}
         parts |= {f"source{i}": source.state() for i, source in enumerate(self.stage.sources)}
-        arrays: dict[str, AnyArray] = {f"{name}.{key}": array for name, part in parts.items() for key, array in part.arrays.items()}
         meta: Mapping[str, Any] = {
-            **{name: dict(part.meta) for name, part in parts.items()},
             "trust": self.trust,
             "figures": list(self.figures),
             "manifest": self.manifest.model_dump(mode="json", exclude_none=True),
         }
-        return State(arrays, meta)
+        return State(meta=meta).holding(parts)
 
     def with_catalog(self, catalog: Catalog) -> Self:
         # A ranker that reads the words of items reads those of the new ones too.

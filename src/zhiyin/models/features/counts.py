@@ -22,7 +22,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from zhiyin.base.arrays import AnyArray, Float32, Float64, Int64
+from zhiyin.base.arrays import Float32, Float64, Int64
 from zhiyin.base.spec import Spec
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.catalog import Catalog
@@ -185,13 +185,12 @@ class Counts:
             yield np.where(last >= 0, np.log1p(np.maximum(asked.now - last, 0) / US_PER_DAY), np.nan)
 
     def state(self) -> State:
-        arrays: dict[str, AnyArray] = {}
-        for i, store in enumerate(self.stores.values()):
-            own = store.arrays()
-            arrays["instants"] = own.pop("instants")  # of one log: the same for all
-            arrays |= {f"store{i}.{name}": array for name, array in own.items()}
+        stores = [store.arrays() for store in self.stores.values()]
+        shared = {} if not stores else {"instants": stores[0]["instants"]}  # of one log: the same for all
         meta: dict[str, Any] = {"values": {name: list(v) for name, v in self.dims.values.items()}, "contexts": list(self.dims.contexts)}
-        return State(arrays, meta)
+        return State(shared, meta).holding(
+            {f"store{i}": State({k: v for k, v in store.items() if k not in shared}) for i, store in enumerate(stores)}
+        )
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, dims=replace(self.dims, catalog=catalog, _codes={}))

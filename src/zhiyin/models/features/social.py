@@ -93,8 +93,7 @@ class Social:
         return np.stack([np.log1p(n), np.log1p(took), took / np.maximum(n, 1)], axis=1).astype(np.float32)
 
     def state(self) -> State:
-        taken = {f"taken.{name}": array for name, array in self.taken.arrays().items()}
-        return State({"offsets": self.offsets, "friends": self.friends, **taken})
+        return State({"offsets": self.offsets, "friends": self.friends}).holding({"taken": State(self.taken.arrays())})
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self)

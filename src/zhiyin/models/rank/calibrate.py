@@ -159,10 +159,8 @@ class Calibrated:
         return score if self.curve is None else self.curve(score)
 
     def state(self) -> State:
-        inner = self.ranker.state()
-        arrays = {f"ranker.{name}": array for name, array in inner.arrays.items()}
-        curve = {} if self.curve is None else {f"curve.{name}": array for name, array in self.curve.state().arrays.items()}
-        return State({**arrays, **curve}, {"ranker": dict(inner.meta)})
+        curve = {} if self.curve is None else {"curve": self.curve.state()}
+        return State().holding({"ranker": self.ranker.state(), **curve})
 
 
 @dataclass(frozen=True)

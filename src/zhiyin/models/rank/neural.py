@@ -237,9 +237,8 @@ class Neural:
 
     def state(self) -> State:
         codes = {f"codes.{i}": known for i, known in enumerate(self.inputs.codes)}
-        scaler = {f"scaler.{k}": v for k, v in self.inputs.scaler.state().arrays.items()}
-        weights = {f"weights.{k}": v for k, v in self.weights.items()}
-        return State({**codes, **scaler, **weights}, {"columns": list(self.inputs.columns)})
+        own = State(codes, {"columns": list(self.inputs.columns)})
+        return own.holding({"scaler": self.inputs.scaler.state(), "weights": State(self.weights)})
 
 
 def linear(w: Weights, name: str, x: AnyArray) -> Float32:

@@ -251,11 +251,7 @@ class Blend(DenseRetriever):
             "validation": self.learned.validation,
             "alone": list(self.learned.alone),
         }
-        for i, part in enumerate(self.parts):
-            state = part.state()
-            arrays |= {f"part{i}.{name}": array for name, array in state.arrays.items()}
-            meta[f"part{i}"] = state.meta
-        return State(arrays, meta)
+        return State(arrays, meta).holding({f"part{i}": part.state() for i, part in enumerate(self.parts)})
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, catalog=catalog, parts=tuple(part.with_catalog(catalog) for part in self.parts))

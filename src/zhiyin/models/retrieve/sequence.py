@@ -187,8 +187,7 @@ class Sequence(DenseRetriever):
         return np.asarray(x + y @ w["forward_out.weight"].T + w["forward_out.bias"], np.float32)
 
     def state(self) -> State:
-        pairs = {} if self.memory is None else {f"memory.{k}": v for k, v in self.memory.state().arrays.items()}
-        return State({**self.weights, **pairs})
+        return State(self.weights).holding({} if self.memory is None else {"memory": self.memory.state()})
 
     def with_catalog(self, catalog: Catalog) -> Self:
         return replace(self, catalog=catalog, memory=None if self.memory is None else self.memory.with_catalog(catalog))
