@@ -55,6 +55,19 @@ def test_placements_are_toml_that_can_be_set(ask: Ask, model: Path, tmp_path: Pa
     assert [item["title"].split()[0] for item in red["items"]] == ["red", "red"]
 
 
+def test_rules_are_checked_against_a_model(ask: Ask, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[pin.a]\nitem = "p1"\nposition = 1\n')
+    assert ask("placements", model, "--rules", file).stdout == "1 rule, and nothing contradicts another rule or the items.\n"
+    file.write_text('[pin.a]\nitem = "p1"\nposition = 1\nplacements = ["crat"]\n[pin.b]\nitem = "p2"\nposition = 1\n')
+    said = ask("placements", model, "--rules", file).stdout
+    assert "[BAD] rules.toml line 1 [pin.a]: no placement is named 'crat'.\n       Did you mean 'cart'?" in said
+    told = json.loads(ask("placements", model, "--rules", file, "--json").stdout)
+    assert told["rules"] == 2 and [c["topic"] for c in told["conflicts"]] == ["placement", "slot"]
+    wrong = ask("placements", model, "--rules", tmp_path / "none.toml")
+    assert wrong.exit_code == 2 and "there is no file" in wrong.stderr
+
+
 MISTAKES = [
     (["--placement", "crat", "--user", "user1"], "no placement is named 'crat' (E310). Did you mean 'cart'?"),
     (["--all-users"], "--all-users needs a file to write the lists to"),
