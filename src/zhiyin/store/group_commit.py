@@ -55,8 +55,7 @@ class GroupCommit:
             if self._closed:
                 raise StoreError(f"{self._name} is closed", "Open it again.")
             if self._waiting_bytes and self._waiting_bytes + size > self._max_waiting:
-                waiting = self._waiting_bytes / 2**20
-                raise StoreBusyError(f"{self._name} has {waiting:.0f} MB waiting to be written", "Try again in a moment.")
+                raise StoreBusyError(f"{self._name} has {self._waiting_bytes:,} bytes waiting to be written", "Try again in a moment.")
             self._waiting.append((what, size, future))
             self._waiting_bytes += size
             self._changed.notify()

@@ -54,12 +54,12 @@ def test_damage_never_becomes_an_event_and_spares_the_others(data: st.DataObject
     assert set(got) <= set(WHOLE)
 
 
-def test_damage_of_an_event_of_the_largest_size() -> None:
-    payload = random.Random(0).randbytes(MAX_EVENT_BYTES)
+def test_damage_of_a_large_event() -> None:
+    payload = random.Random(0).randbytes(MAX_EVENT_BYTES // 8)
     data = bytearray(framed(1, payload) + framed(2, b"next"))
     data[5000] ^= 8
     assert events_in(bytes(data)) == [(1, payload), (2, b"next")]
-    data[200_000] ^= 1
+    data[100_000] ^= 1
     assert events_in(bytes(data)) == [(2, b"next")]
 
 

@@ -127,11 +127,11 @@ def test_what_a_dead_process_left_is_flushed_before_it_counts(access: Access) ->
 
 WRITER = """
 import sys
+from zhiyin.data.record import EventRecord
 from zhiyin.store.segment_log import SegmentLog
-from zhiyin.testing.store_contracts import events
 log = SegmentLog(sys.argv[1], segment_bytes=20_000)
 for i in range(10**6):
-    log.append(events(3, 2 * i))
+    log.append([EventRecord(event_id=f"e{k}", item="i", user=f"u{k % 5}", time_us=k) for k in range(2 * i, 2 * i + 3)])
     print(2 * i + 2, flush=True)
 """
 
