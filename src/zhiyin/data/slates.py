@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64, Ragged, flat_positions, offsets_of
+from zhiyin.base.arrays import AnyArray, Float32, Float64, Int32, Int64, Ragged, flat_positions, offsets_of, row_of_flat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +50,13 @@ class Slates:
         order = np.lexsort((self.item_ix, -score, lists))
         columns = {name: column[order] for name, column in self.columns.items()}
         return Slates(self.offsets, self.item_ix[order], score[order].astype(np.float32, copy=False), columns)
+
+    def standardised(self, values: AnyArray) -> Float64:
+        """Values of the flat rows with mean 0 and deviation 1 in each list, 0 where they are all alike: (n_flat,)."""
+        rows, n = row_of_flat(self.offsets), np.maximum(self.lengths, 1)
+        apart = values - (np.bincount(rows, weights=values, minlength=len(self)) / n)[rows]
+        spread = np.sqrt(np.bincount(rows, weights=apart * apart, minlength=len(self)) / n)
+        return np.asarray(apart / np.maximum(spread, 1e-9)[rows], np.float64)
 
     def with_column(self, name: str, values: AnyArray) -> Slates:
         return Slates(self.offsets, self.item_ix, self.score, {**self.columns, name: values.astype(np.float32, copy=False)})

@@ -202,16 +202,8 @@ def mixed(slates: Slates, ranked: Float32, trust: float) -> Float32:
     """The first stage's order and the ranker's, each in standard deviations of its list, ``trust`` the ranker's share."""
     if trust == 1.0:
         return ranked
-    own = _standard(slates.columns[BASE], slates)
-    return own if trust == 0.0 else np.asarray((1 - trust) * own + trust * _standard(ranked, slates), np.float32)
-
-
-def _standard(values: Float32, slates: Slates) -> Float32:
-    rows, n = slates.items.rows, np.maximum(slates.lengths, 1)
-    mean = np.bincount(rows, weights=values, minlength=len(slates)) / n
-    apart = values - mean[rows]
-    spread = np.sqrt(np.bincount(rows, weights=apart * apart, minlength=len(slates)) / n)
-    return np.asarray(apart / np.maximum(spread, 1e-9)[rows], np.float32)
+    own = slates.standardised(slates.columns[BASE]).astype(np.float32)
+    return own if trust == 0.0 else np.asarray((1 - trust) * own + trust * slates.standardised(ranked).astype(np.float32), np.float32)
 
 
 @dataclass(frozen=True)

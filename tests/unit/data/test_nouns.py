@@ -119,6 +119,15 @@ def test_slates_top_and_reordered(lists: list[list[int]], n: int) -> None:
     assert both.columns["rank.x"].tolist() == [*slates.columns["rank.x"].tolist(), *turned.columns["rank.x"].tolist()]
 
 
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=6), max_size=5))
+def test_slates_standardise_each_list_for_itself(lists: list[list[int]]) -> None:
+    items = Ragged.of([range(len(row)) for row in lists])
+    values = np.array([v for row in lists for v in row], np.float32)
+    found = Slates(items.offsets, items.values, values).standardised(values)
+    expected = [(v - np.mean(row)) / np.std(row) if np.std(row) else 0.0 for row in lists for v in row]
+    np.testing.assert_allclose(found, np.array(expected), atol=1e-6)
+
+
 @given(st.integers(0, 12), st.integers(0, 15), st.integers(0, 5))
 def test_a_sample_of_a_holdout_keeps_order_and_answers(size: int, n: int, seed: int) -> None:
     answers = Ragged.of([[i, i + 1] for i in range(size)])

@@ -122,9 +122,5 @@ def _lift(counts: sp.csr_matrix, slates: Slates, code: Int64) -> Float64:
 def _reranked(slates: Slates, lift: Float64, strength: float, holdout: Holdout) -> Float64:
     if not strength:
         return ndcg_at(slates, holdout.truth)
-    lists = slates.items.rows
-    n = np.maximum(slates.lengths, 1)
-    mean = np.bincount(lists, weights=slates.score, minlength=len(slates)) / n
-    spread = np.sqrt(np.bincount(lists, weights=(slates.score - mean[lists]) ** 2, minlength=len(slates)) / n)
-    score = (slates.score - mean[lists]) / np.maximum(spread[lists], 1e-9) + strength * lift
+    score = slates.standardised(slates.score) + strength * lift
     return ndcg_at(slates.reordered(score.astype(np.float32)), holdout.truth)
