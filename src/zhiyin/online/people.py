@@ -53,7 +53,7 @@ class People:
         """The number of a person, -1 = nobody knows him. A session counts where the user is unknown or not said."""
         ix = -1 if user is None else self.find_user(user)
         if ix < 0 and session is not None:
-            ix = self._numbers.get(SESSION + session, -1)
+            ix = self.find_user(SESSION + session)
         return self._merged.get(ix, ix)
 
     def find_user(self, user: str) -> int:
@@ -66,23 +66,28 @@ class People:
     def number(self, user: str | None, session: str | None) -> int:
         """The same, and somebody new gets the next number; a session named beside a user becomes that user."""
         if user is None:
-            name = SESSION + (session or "")
-            known = self._numbers.setdefault(name, len(self))
+            known = self._numbered(SESSION + (session or ""))
             return self._merged.get(known, known)
-        ix = self.find_user(user)
-        if ix < 0:
-            ix = self._numbers.setdefault(user, len(self))
+        ix = self._numbered(user)
         if session is not None:
             self._join(session, ix)
         return ix
 
+    def _numbered(self, name: str) -> int:
+        ix = self.find_user(name)
+        return self._numbers.setdefault(name, len(self)) if ix < 0 else ix
+
     def _join(self, session: str, user_ix: int) -> None:
         """What the session did so far becomes the user's; what it does later goes to him too."""
-        ix = self._numbers.setdefault(SESSION + session, len(self))
+        ix = self._numbered(SESSION + session)
         if self._merged.get(ix, ix) == user_ix:
             return
         self._merged[ix] = user_ix
-        past = self._live.pop(ix, None)
+        past = self._live.pop(ix, [])
+        if ix < self.n_base:  # a session the bundle knows
+            known = self.base.history(np.array([ix]))
+            columns = (known.time_us, known.item_ix, known.kind_ix, known.place_ix, known.weight)
+            past = [Did(time, 0, *rest) for time, *rest in zip(*(c.tolist() for c in columns), strict=True)] + past
         if past:
             self._live[user_ix] = sorted([*self._live.get(user_ix, ()), *past])
 

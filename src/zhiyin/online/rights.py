@@ -72,9 +72,7 @@ def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
     masked = base >= 0 and not tenant.people.is_masked(base)
     if masked:  # first, so that a crash in between cannot bring him back
         tables.put(MASKED, {str(base): {"bundle": tenant.snapshot.version}})
-    with tenant.writing():
-        events = tenant.log.erase(users=[user], sessions=sessions)
-        tenant.people.forget(user, None)
+    events = tenant.erase(user, sessions)
     answers = traces.erase({user}, set(sessions))
     rows = tables.delete(USERS, [user], forget=True) + tables.delete(TAGS, [user], forget=True)
     rows += tables.delete(CONSENT, [user], forget=True)

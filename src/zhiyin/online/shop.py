@@ -7,7 +7,8 @@ other share one building, so a hundred puts at once cost about as much as one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -46,9 +47,11 @@ class Shop:
         self._adopt = adopt
         self._snapshot = snapshot
         self._applied = since
-        self._gone: set[str] = set()
+        # An item deleted before the bundle was trained is in it, and must stay out of sight.
+        self._gone = {change.id for change in changed_items(tables, 0)[0] if change.body is None}
         self._building = threading.Lock()
-        self.catch_up()
+        with self._building:
+            self._apply(always=bool(self._gone))
 
     @property
     def columns(self) -> Mapping[str, pl.DataType]:
@@ -117,30 +120,23 @@ class Shop:
             if now.catalog.available is not self._snapshot.catalog.available:
                 self._swap(now)
 
-    def adopt_bundle(self, snapshot: Snapshot, since: int) -> None:
-        """Go over to a newer bundle: what changed since it was trained is applied to it before it answers."""
+    @contextmanager
+    def replacing(self, snapshot: Snapshot, since: int) -> Iterator[Snapshot]:
+        """Holds changes back while another bundle takes over: gives its snapshot with every change it was not trained with."""
         with self._building:
-            self._snapshot, self._applied, self._gone = snapshot, since, set()
-            self._apply(always=True)
+            changed, applied = changed_items(self.tables, since)
+            recommender = self._available(with_items(snapshot.recommender, changed))
+            fresh = Snapshot(recommender, snapshot.version, snapshot.revision)
+            yield fresh
+            self._snapshot, self._applied = fresh, applied
 
     def _apply(self, *, always: bool = False) -> None:
-        changed: dict[str, Change] = {}
-        at = self._applied
-        while changes := self.tables.changes(at, 5_000):
-            at = changes[-1].version
-            changed |= {change.id: change for change in changes if change.collection == ITEMS}
-        self._applied = at
+        changed, self._applied = changed_items(self.tables, self._applied)
         if not changed and not always:
             return
-        kept = [{self._id_name: change.id, **change.body} for change in changed.values() if change.body is not None]
-        gone = [change.id for change in changed.values() if change.body is None]
-        self._gone |= set(gone)
-        self._gone -= {str(row[self._id_name]) for row in kept}
-        recommender = self._snapshot.recommender
-        if kept or gone:
-            table = self._frame(kept)
-            recommender = recommender.with_changes(table, gone)
-        self._swap(self._available(recommender))
+        self._gone |= {change.id for change in changed if change.body is None}
+        self._gone -= {change.id for change in changed if change.body is not None}
+        self._swap(self._available(with_items(self._snapshot.recommender, changed)))
 
     def _available(self, recommender: Recommender) -> Recommender:
         """The same with what may be shown now: not deleted, switched on, published, not expired."""
@@ -183,13 +179,31 @@ class Shop:
             out[name] = value if value is None else _fitting(item, name, value, columns[name])
         return out
 
-    def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
-        """Rows as a table of the catalogue's types; what a row does not say is null."""
-        schema = {self._id_name: pl.String(), **self.columns}
-        if not rows:
-            return pl.DataFrame(schema=schema)
-        series = [pl.Series(name, [_from_json(row.get(name), dtype) for row in rows], dtype) for name, dtype in schema.items()]
-        return pl.DataFrame(series)
+
+def changed_items(tables: TableStore, since: int) -> tuple[list[Change], int]:
+    """The newest change of every item beyond a version, and the version reached."""
+    changed: dict[str, Change] = {}
+    while changes := tables.changes(since, 5_000):
+        since = changes[-1].version
+        changed |= {change.id: change for change in changes if change.collection == ITEMS}
+    return list(changed.values()), since
+
+
+def with_items(recommender: Recommender, changes: Sequence[Change]) -> Recommender:
+    """A recommender that knows these changes of its items; what a row does not say is null."""
+    if not changes:
+        return recommender
+    items = recommender.data.manifest.items
+    named = items.id if items else "item_id"
+    schema = {named: pl.String(), **{name: dtype for name, dtype in recommender.catalog.table.schema.items() if name != named}}
+    rows = [{named: change.id, **change.body} for change in changes if change.body is not None]
+    table = pl.DataFrame([pl.Series(name, [_from_json(row.get(name), dtype) for row in rows], dtype) for name, dtype in schema.items()])
+    return recommender.with_changes(table, [change.id for change in changes if change.body is None])
+
+
+def caught_up(recommender: Recommender, tables: TableStore, since: int) -> Recommender:
+    """A recommender with every item that was put, changed or deleted beyond a version."""
+    return with_items(recommender, changed_items(tables, since)[0])
 
 
 def _fitting(item: str, name: str, value: Any, dtype: pl.DataType) -> Any:

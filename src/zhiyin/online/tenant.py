@@ -1,4 +1,4 @@
-"""One tenant, alive: a trained bundle, the event log, and everything in memory that is folded from the two.
+"""One tenant, alive: a trained bundle, the event log, the tables, and what is in memory of them.
 
     shop/            what ``zhiyin train`` wrote; only read
     shop.live/       what the server writes: events, tables, newer bundles
@@ -12,8 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, answer
 from zhiyin.online.asks import Ask
 from zhiyin.online.counters import Counters
+from zhiyin.online.living import Living
 from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
@@ -40,7 +39,7 @@ AHEAD_US = US_PER_DAY
 
 
 class Tenant:
-    """``snapshot`` answers; ``take`` makes events durable and then lets them act."""
+    """``answer`` reads one snapshot; ``take`` makes events durable and then lets them act; ``go_over`` changes the bundle."""
 
     def __init__(
         self,
@@ -58,48 +57,41 @@ class Tenant:
         self.name = name
         self.log = log
         self.clock = clock
-        self.people = People(recommender.data)
-        self.counters = Counters(recommender.data)
-        self.snapshot = Snapshot(replace(recommender, past=self.people), version)
-        self._kinds = {kind: number for number, kind in enumerate(recommender.data.kinds)}
-        self._orphans: dict[str, list[EventRecord]] = {}
         self._lock = threading.Lock()
-        self.n_events = 0
         self.private: set[str] = set()
         """Users who want no answers made of what they did."""
         self.silent: set[str] = set()
         """Users who want nothing stored."""
-        self._remember(tables)
-        self.shop = Shop(self.snapshot, tables, self.adopt, since=since, clock=clock)
-        for _, record in log.read(after):
-            self._fold(record)
-
-    def _remember(self, tables: TableStore) -> None:
-        """People who were erased, and what people allowed, as the tables say."""
-        for row in every_row(tables, MASKED):
-            if row.body.get("bundle") == self.snapshot.version:
-                self.people.mask(int(row.id))
         for row in every_row(tables, CONSENT):
             self.allow(row.id, row.body)
+        self._living = self._made(recommender, version, after, tables)
+        self.shop = Shop(self.snapshot, tables, self._adopt, since=since, clock=clock)
+        self._living.catch_up(log)
 
-    def allow(self, user: str, said: Mapping[str, Any]) -> None:
-        """Follow what a user allows from now on: ``personalize`` and ``store``, both true unless said otherwise."""
-        for flag, names in (("personalize", self.private), ("store", self.silent)):
-            if said.get(flag, True):
-                names.discard(user)
-            else:
-                names.add(user)
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._living.snapshot
 
-    def writing(self) -> AbstractContextManager[object]:
-        """Keeps events from acting on memory meanwhile."""
-        return self._lock
+    @property
+    def people(self) -> People:
+        return self._living.people
+
+    @property
+    def counters(self) -> Counters:
+        return self._living.counters
+
+    @property
+    def n_events(self) -> int:
+        """Events in memory that came since the bundle was trained."""
+        return self._living.n_events
 
     # Events.
 
     def take(self, records: Sequence[EventRecord]) -> Future[list[bool]]:
         """Store events for good, then let them act. True for each that is new, False for one that was taken before.
 
-        Raises ``DataError`` at once for an event that cannot be right; nothing of its batch is stored then.
+        Events of people who want nothing stored are left out. Raises ``DataError`` at once for an event that cannot be
+        right; nothing of its batch is stored then.
         """
         now = self.clock()
         if self.silent:
@@ -112,15 +104,18 @@ class Tenant:
             if error is not None:
                 done.set_exception(error)
                 return
-            fresh = stored.result()
-            with self._lock:
-                for record, new in zip(stamped, fresh, strict=True):
-                    if new:
-                        self._fold(record)
-            done.set_result(fresh)
+            try:
+                self.catch_up()
+            finally:  # what is durable is taken, whatever keeps it from acting now
+                done.set_result(stored.result())
 
         self.log.submit(stamped).add_done_callback(durable)
         return done
+
+    def catch_up(self) -> int:
+        """Let events act that are in the log and not yet in memory, whoever wrote them; gives how many."""
+        with self._lock:
+            return self._living.catch_up(self.log)
 
     def _stamped(self, record: EventRecord, i: int, now: int, n: int) -> EventRecord:
         """The event with the times the server knows; refused where it says nothing of somebody or is not of this time."""
@@ -136,46 +131,31 @@ class Tenant:
         # A clock that is a little ahead must not hide an event from the very next answer.
         return msgspec.structs.replace(record, time_us=min(record.time_us or now, now), received_us=now)
 
-    def _fold(self, record: EventRecord) -> None:
-        """Let one durable event act on what is in memory: the only place where memory learns of events."""
-        self.n_events += 1
-        person = self.people.number(record.user, record.session)
-        item_ix = self.snapshot.catalog.items.find(record.item)
-        if item_ix < 0:
-            self._orphans.setdefault(record.item, []).append(record)
-            return
-        self._act(record, person, item_ix)
+    # People.
 
-    def _act(self, record: EventRecord, person: int, item_ix: int) -> None:
-        weight = self.weight_of(record)
-        kind = self._kinds.get(record.kind, 0)
-        place = self.snapshot.recommender.data.places.find(record.place) if record.place else -1
-        self.people.add(person, item_ix, kind, record.time_us, place, weight)
-        self.counters.add(person, item_ix, record.time_us, weight)
+    def allow(self, user: str, said: Mapping[str, Any]) -> None:
+        """Follow what a user allows from now on: ``personalize`` and ``store``, both true unless said otherwise."""
+        for flag, names in (("personalize", self.private), ("store", self.silent)):
+            if said.get(flag, True):
+                names.discard(user)
+            else:
+                names.add(user)
 
-    def weight_of(self, record: EventRecord) -> float:
-        """What an event says about liking: the weight of its kind, 0 below the rating threshold."""
-        manifest = self.snapshot.recommender.data.manifest
-        weight = manifest.weights.get(record.kind, 1.0)
-        if manifest.positive_from is not None and record.value is not None and record.value < manifest.positive_from:
-            return 0.0
-        return weight
-
-    def adopt(self, snapshot: Snapshot) -> None:
-        """Answer from another snapshot from now on; events that waited for its items act now."""
-        with self._lock:
-            self.snapshot = snapshot
-            for item in [item for item in self._orphans if snapshot.catalog.items.find(item) >= 0]:
-                for record in self._orphans.pop(item):
-                    self._act(record, self.people.number(record.user, record.session), snapshot.catalog.items.find(item))
+    def erase(self, user: str, sessions: Sequence[str]) -> int:
+        """Remove somebody's events from the log and from memory; gives how many the log had."""
+        n = self.log.erase(users=[user], sessions=sessions)
+        with self._lock:  # not before: the thread that erases is the one that lets events act
+            self._living.forget(user)
+        return n
 
     # Answers.
 
     def answer(self, asks: Sequence[Ask], shown: Sequence[Sequence[int]] = ()) -> list[Found | ZhiyinError]:
         """One list or error for each ask: thread-safe, reads one snapshot."""
+        living = self._living
         if self.private:
-            asks = [ask if ask.user not in self.private else _impersonal(ask) for ask in asks]
-        return answer(self.snapshot, self.people, asks, self.clock(), shown)
+            asks = [ask if ask.user not in self.private else msgspec.structs.replace(ask, personalized=False) for ask in asks]
+        return answer(living.snapshot, living.people, asks, self.clock(), shown)
 
     def answer_one(self, ask: Ask, shown: Sequence[int]) -> Found | ZhiyinError:
         """The list or error of one ask, without what was shown."""
@@ -188,13 +168,37 @@ class Tenant:
         self.answer([Ask(), *(Ask(user=user) for user in someone)])
         _ = self.snapshot.ids, self.snapshot.titles, self.snapshot.language, self.snapshot.popular
 
+    # The bundle.
+
+    def go_over(self, recommender: Recommender, version: str, *, after: int, since: int) -> None:
+        """Serve another bundle. It knows every event and item that came since it was trained before the first answer;
+        the old one answers meanwhile.
+        """
+        living = self._made(recommender, version, after, self.shop.tables)
+        with self.shop.replacing(living.snapshot, since) as fresh:
+            living.adopt(fresh)
+            living.catch_up(self.log)
+            with self._lock:
+                living.catch_up(self.log)
+                self._living = living
+        self.warm()
+
     def close(self) -> None:
         self.log.close()
         self.shop.tables.close()
 
+    def _adopt(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self._living.adopt(snapshot)
 
-def _impersonal(ask: Ask) -> Ask:
-    return msgspec.structs.replace(ask, personalized=False)
+    @staticmethod
+    def _made(recommender: Recommender, version: str, after: int, tables: TableStore) -> Living:
+        """A bundle come alive, without the people who were erased from it."""
+        living = Living(recommender, version, after)
+        for row in every_row(tables, MASKED):
+            if row.body.get("bundle") == version:
+                living.people.mask(int(row.id))
+        return living
 
 
 def live_folder(folder: Path) -> Path:

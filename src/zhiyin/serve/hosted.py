@@ -14,6 +14,7 @@ from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, shown_of
 from zhiyin.online.asks import Ask, Reply
+from zhiyin.online.bundles import Bundles
 from zhiyin.online.engine import Engine
 from zhiyin.online.pages import page as filled
 from zhiyin.online.pages import ranked
@@ -45,16 +46,21 @@ class Answer(NamedTuple):
 class Hosted:
     """Everything one tenant needs while it is served."""
 
-    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, home: Path, settings: Settings) -> None:
+    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, bundles: Bundles, settings: Settings) -> None:
         self.tenant = tenant
         self.keys = keys
         self.traces = traces
-        self.home = home
+        self.bundles = bundles
         self.settings = settings
         self.n_degraded = 0
         self.engine: Engine[Asked, Answer] = Engine(
             self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
         )
+
+    @property
+    def home(self) -> Path:
+        """Where everything of this tenant is written."""
+        return self.bundles.home
 
     @property
     def tables(self) -> TableStore:

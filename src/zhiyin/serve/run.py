@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.online.bundles import Bundles
 from zhiyin.online.tenant import Tenant, live_folder
 from zhiyin.online.traces import Traces
 from zhiyin.pipeline.recommender import Recommender
@@ -22,7 +22,6 @@ from zhiyin.serve.hosted import Hosted
 from zhiyin.serve.openapi import described
 from zhiyin.serve.routes import OPERATIONS
 from zhiyin.serve.settings import Settings, check_open
-from zhiyin.store.bundle import MANIFEST
 from zhiyin.store.segment_log import SegmentLog
 from zhiyin.store.sql_tables import SqlTables
 
@@ -31,18 +30,16 @@ def host(folder: Path, settings: Settings) -> Hosted:
     """Open one tenant: bundle, log, keys, traces; raises where it cannot be served."""
     if not folder.is_dir():
         raise MissingDataError(f"there is no folder '{folder}'", "Train one first: zhiyin train DATA --out FOLDER.")
-    recommender = Recommender.load(folder)
     home = live_folder(folder)
+    bundles = Bundles(folder, home)
+    served = bundles.served
+    recommender = Recommender.load(bundles.path(served))
     home.mkdir(parents=True, exist_ok=True)
     tables = SqlTables(f"sqlite:///{home / 'tables.sqlite'}")
-    tenant = Tenant(folder.name, recommender, SegmentLog(home / "events"), tables, version=version_of(folder))
+    log = SegmentLog(home / "events")
+    tenant = Tenant(folder.name, recommender, log, tables, version=served.version, after=served.after, since=served.since)
     tenant.warm()
-    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), home, settings)
-
-
-def version_of(folder: Path) -> str:
-    """12 hex digits that name a bundle: those of the digest in its manifest."""
-    return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"])[:12]
+    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), bundles, settings)
 
 
 def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, Starlette]:

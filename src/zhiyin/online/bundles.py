@@ -1,0 +1,121 @@
+"""Which bundle a tenant serves: the folder that was trained by hand, or a newer one made from what happened since.
+
+    shop.live/bundles.json              what is served, and what was before it
+    shop.live/bundles/20261122-101500/  a recommender, written by a retraining
+
+Going forward and going back are one rename of a small file; bundles are never changed, and the oldest are removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from zhiyin.base.errors import ConfigError, ModelFileError
+from zhiyin.store.bundle import MANIFEST
+
+FILE = "bundles.json"
+ORIGIN = "origin"
+KEPT = 3
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A bundle: where it stands, and up to which position of the log and version of the tables it was trained."""
+
+    name: str
+    version: str
+    after: int = 0
+    since: int = 0
+    made_us: int = 0
+    note: str = ""
+
+
+class _State(msgspec.Struct, frozen=True):
+    served: str
+    entries: list[Entry]
+
+
+class Bundles:
+    """``folder`` is what was trained by hand, ``home`` where the server writes."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.home = home
+
+    @property
+    def served(self) -> Entry:
+        """What is to be served. A folder that was trained by hand since then goes before everything older."""
+        state = self._read()
+        return next(entry for entry in state.entries if entry.name == state.served)
+
+    def path(self, entry: Entry) -> Path:
+        return self.folder if entry.name == ORIGIN else self.home / "bundles" / entry.name
+
+    def entries(self) -> list[Entry]:
+        """All of them, oldest first."""
+        return self._read().entries
+
+    def stamp(self) -> int:
+        """Changes whenever what is served may have changed: cheap enough to ask every second."""
+        try:
+            return (self.home / FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def promote(self, entry: Entry) -> None:
+        """Serve a bundle that lies ready in its folder from now on; older ones beyond a few are removed."""
+        state = self._read()
+        entries = [e for e in state.entries if e.name != entry.name] + [entry]
+        keep = {ORIGIN, entry.name, state.served, *(e.name for e in entries[-KEPT:])}
+        for old in [e for e in entries if e.name not in keep]:
+            shutil.rmtree(self.path(old), ignore_errors=True)
+        self._write(_State(entry.name, [e for e in entries if e.name in keep]))
+
+    def rollback(self) -> Entry:
+        """Serve the bundle before the present one; raises ``ConfigError`` where there is none."""
+        state = self._read()
+        names = [e.name for e in state.entries]
+        at = names.index(state.served)
+        if at == 0:
+            raise ConfigError("there is no older model to go back to", f"Known: {', '.join(names)}.")
+        self._write(_State(names[at - 1], state.entries))
+        return state.entries[at - 1]
+
+    def _read(self) -> _State:
+        version = version_of(self.folder)
+        path = self.home / FILE
+        if not path.is_file():
+            return _State(ORIGIN, [Entry(ORIGIN, version)])
+        try:
+            state = msgspec.json.decode(path.read_bytes(), type=_State)
+        except (msgspec.DecodeError, OSError):
+            raise ModelFileError(f"'{path}' cannot be read", "Delete it to serve the folder that was trained by hand.") from None
+        origin = next((e for e in state.entries if e.name == ORIGIN), None)
+        if origin is None or origin.version != version:
+            # Somebody ran zhiyin train again: that is the newest decision.
+            return _State(ORIGIN, [*(e for e in state.entries if e.name != ORIGIN), Entry(ORIGIN, version)])
+        return state
+
+    def _write(self, state: _State) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        fresh = self.home / f"{FILE}.new"
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(state), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self.home / FILE)
+
+
+def version_of(folder: Path) -> str:
+    """12 hex digits that name a bundle: those of the digest in its manifest."""
+    try:
+        said = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return str(said["sha256"])[:12]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelFileError(
+            f"'{folder}' is not a model folder, or its {MANIFEST} is damaged", "Give a folder that zhiyin train wrote."
+        ) from None
