@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from zhiyin.base.errors import DataError, StoreBusyError, StoreError, ZhiyinError
+from zhiyin.base.errors import DataError, StoreBusyError, ZhiyinError
 from zhiyin.data.record import EventRecord
 from zhiyin.store.event_log import EventLog, packed
 
@@ -52,7 +52,7 @@ class AsyncAppender:
             done = self._log.submit([record for records, _ in group for record in records])
         except DataError:
             self._one_by_one(loop, group)
-        except StoreError as error:
+        except Exception as error:  # nobody may be left waiting
             self._busy = False
             for _, answer in group:
                 _fail(answer, error)
@@ -73,7 +73,6 @@ class AsyncAppender:
         self._hand_over(loop)
 
     def _landed(self, loop: asyncio.AbstractEventLoop, group: list[_Waiter], done: Future[list[bool]]) -> None:
-        self._hand_over(loop)
         error = done.exception()
         answers = [] if error else done.result()
         at = 0
@@ -83,6 +82,7 @@ class AsyncAppender:
             elif not answer.done():
                 answer.set_result(answers[at : at + len(records)])
             at += len(records)
+        loop.call_soon(self._hand_over, loop)  # after those that go on now: what they send next shares the next flush
 
 
 def _fail(answer: asyncio.Future[list[bool]], error: BaseException) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 
+import msgspec
 import sqlalchemy as sa
 
 from zhiyin.base.errors import StoreError
@@ -111,18 +112,34 @@ def _insert(connection: sa.Connection, events: Sequence[Packed]) -> tuple[list[b
     first: dict[str, Packed] = {}
     for event in events:
         first.setdefault(event.event_id, event)
-    for some in chunks(list(first)):
-        known = connection.execute(sa.select(_EVENTS.c.event_id).where(_EVENTS.c.event_id.in_(some))).scalars()
-        for event_id in known:
-            del first[event_id]
-    rows = [
-        {"event_id": e.event_id, "user_id": e.record.user, "session_id": e.record.session, "payload": e.payload} for e in first.values()
-    ]
-    end = 0
-    if rows:
-        connection.execute(sa.insert(_EVENTS), rows)
-        end = connection.execute(sa.select(sa.func.max(_EVENTS.c.position))).scalar_one()
-    return [first.pop(event.event_id, None) is not None for event in events], end
+    if not first:
+        return [], 0
+    insert = _insert_sqlite if connection.dialect.name == "sqlite" else _insert_postgresql
+    new, end = insert(connection, first)
+    left = dict.fromkeys(new, True)
+    return [left.pop(event.event_id, False) for event in events], end
+
+
+def _insert_sqlite(connection: sa.Connection, events: Mapping[str, Packed]) -> tuple[list[str], int]:
+    """Ids that were new. The driver's own calls: they cost a third of SQLAlchemy's for rows by the hundred."""
+    asked = "SELECT event_id FROM zhiyin_events WHERE event_id IN (SELECT value FROM json_each(?))"
+    known = set(connection.exec_driver_sql(asked, (msgspec.json.encode(list(events)).decode(),)).scalars())
+    rows = [(name, e.record.user, e.record.session, e.payload) for name, e in events.items() if name not in known]
+    if not rows:
+        return [], 0
+    connection.exec_driver_sql("INSERT INTO zhiyin_events (event_id, user_id, session_id, payload) VALUES (?, ?, ?, ?)", rows)
+    return [row[0] for row in rows], int(connection.exec_driver_sql("SELECT max(position) FROM zhiyin_events").scalar_one())
+
+
+def _insert_postgresql(connection: sa.Connection, events: Mapping[str, Packed]) -> tuple[list[str], int]:
+    """Ids that were new, in one statement."""
+    insert = """
+        INSERT INTO zhiyin_events (event_id, user_id, session_id, payload)
+        SELECT e, u, s, p FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[]) WITH ORDINALITY AS given(e, u, s, p, n) ORDER BY n
+        ON CONFLICT (event_id) DO NOTHING RETURNING event_id, position"""
+    who = [(e.record.user, e.record.session, e.payload) for e in events.values()]
+    rows = connection.exec_driver_sql(insert, (list(events), *([column[i] for column in who] for i in range(3)))).all()
+    return [row[0] for row in rows], max((row[1] for row in rows), default=0)
 
 
 def _probe(connection: sa.Connection) -> None:
