@@ -19,6 +19,7 @@ from zhiyin.cli.models import models
 from zhiyin.cli.page import page
 from zhiyin.cli.placements import placements
 from zhiyin.cli.recommend import recommend
+from zhiyin.cli.retrain import retrain, rollback
 from zhiyin.cli.serve import serve
 from zhiyin.cli.similar import similar
 from zhiyin.cli.start import start
@@ -52,7 +53,29 @@ def root(
     """
 
 
-for command in (demo, start, init, check, assess, train, compare, recommend, page, placements, similar, serve, features, models):
+COMMANDS = (
+    *(demo, start, init, check, assess),
+    *(train, compare, recommend, page, placements, similar, features, models),
+    *(serve, retrain, rollback),
+)
+for command in COMMANDS:
+    demo,
+    start,
+    init,
+    check,
+    assess,
+    train,
+    compare,
+    recommend,
+    page,
+    placements,
+    similar,
+    serve,
+    retrain,
+    rollback,
+    features,
+    models,
+):
     app.command(command.__name__)(command)
 app.add_typer(data, name="data")
 

@@ -1,0 +1,87 @@
+"""What a server does beside answering: goes over to a newer bundle, lets items begin and end, trains anew on schedule."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from zhiyin.base.errors import ZhiyinError
+from zhiyin.pipeline.recommender import Recommender
+from zhiyin.serve.hosted import Hosted
+
+log = logging.getLogger("zhiyin.serve")
+
+LOOK_S = 1.0
+REFRESH_S = 30.0
+
+
+class Keeper:
+    """One thread for all tenants. What goes wrong is logged; what is served stays as it is then."""
+
+    def __init__(self, tenants: Mapping[str, Hosted], retrain_every_h: float | None = None) -> None:
+        self.tenants = tenants
+        self.retrain_every_h = retrain_every_h
+        self._stamps = {name: hosted.bundles.stamp() for name, hosted in tenants.items()}
+        self._training: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="zhiyin-keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking; a training that runs goes on by itself and is picked up at the next start."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        refreshed = trained = time.monotonic()
+        while not self._stop.wait(LOOK_S):
+            now = time.monotonic()
+            for name, hosted in self.tenants.items():
+                self._guarded(self.look, name, hosted)
+                if now - refreshed >= REFRESH_S:
+                    self._guarded(self.refresh, name, hosted)
+                if self.retrain_every_h is not None and now - trained >= self.retrain_every_h * 3600:
+                    self._guarded(self.train, name, hosted)
+            refreshed = now if now - refreshed >= REFRESH_S else refreshed
+            if self.retrain_every_h is not None and now - trained >= self.retrain_every_h * 3600:
+                trained = now
+
+    def _guarded(self, what: Callable[[str, Hosted], None], name: str, hosted: Hosted) -> None:
+        try:
+            what(name, hosted)
+        except ZhiyinError as error:
+            log.error("tenant %s: %s", name, error)
+        except Exception:
+            log.exception("tenant %s: keeping failed", name)
+
+    def look(self, name: str, hosted: Hosted) -> None:
+        """Go over to another bundle where one was promoted, or gone back to, and take in what other processes wrote."""
+        stamp = hosted.bundles.stamp()
+        if stamp != self._stamps[name]:
+            self._stamps[name] = stamp
+            served = hosted.bundles.served
+            if served.version != hosted.tenant.snapshot.version:
+                recommender = Recommender.load(hosted.bundles.path(served))
+                hosted.tenant.go_over(recommender, served.version, after=served.after, since=served.since)
+                log.info("tenant %s: serves model %s", name, served.version)
+        hosted.tenant.catch_up()
+        hosted.tenant.shop.catch_up()
+
+    def refresh(self, name: str, hosted: Hosted) -> None:
+        """Items whose time has come, or is over."""
+        hosted.tenant.shop.refresh()
+
+    def train(self, name: str, hosted: Hosted) -> None:
+        """Begin a retraining in a process of its own, unless one runs."""
+        running = self._training.get(name)
+        if running is not None and running.poll() is None:
+            return
+        command = [sys.executable, "-c", "from zhiyin.cli.app import main; main()", "retrain", str(hosted.bundles.folder)]
+        self._training[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL)
