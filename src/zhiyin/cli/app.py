@@ -53,28 +53,10 @@ def root(
     """
 
 
-COMMANDS = (
+for command in (
     *(demo, start, init, check, assess),
     *(train, compare, recommend, page, placements, similar, features, models),
     *(serve, retrain, rollback),
-)
-for command in COMMANDS:
-    demo,
-    start,
-    init,
-    check,
-    assess,
-    train,
-    compare,
-    recommend,
-    page,
-    placements,
-    similar,
-    serve,
-    retrain,
-    rollback,
-    features,
-    models,
 ):
     app.command(command.__name__)(command)
 app.add_typer(data, name="data")
