@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,16 @@ from zhiyin.cli.outcome import aside, ending
 @ending
 def serve(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="What zhiyin train wrote; several are several tenants.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; anything but this machine needs keys.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8765,
-    deadline_ms: Annotated[int, typer.Option(min=1, help="After that an answer comes without the model.")] = 45,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; any other needs keys.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, default 8765; 0 takes a free one.")] = None,
+    deadline_ms: Annotated[int | None, typer.Option(min=1, help="After that (default 45) an answer comes without the model.")] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Requests per second of one key or address.")] = None,
+    retrain_every_h: Annotated[
+        float | None, typer.Option(min=0.01, help="Train anew every so many hours, and go over if it is right.")
+    ] = None,
+    log_requests: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of requests that get a line in the log, default 0.")
+    ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --tls-key the server speaks HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
 ) -> None:
@@ -24,14 +31,16 @@ def serve(
 
     Writes only beside the folder, into FOLDER.live: events, items, keys, newer models.
 
+    Each setting may also stand in the environment, as ZHIYIN_MAX_CONNECTIONS and the like (docs/access-and-limits.md).
+
     Example: zhiyin serve shop
     """
     from zhiyin.serve.run import serve as listen
     from zhiyin.serve.settings import Settings
 
-    settings = Settings(
-        host=host, port=port, deadline_ms=deadline_ms, rate_per_s=rate,
+    settings = Settings.here(
+        os.environ, host=host, port=port, deadline_ms=deadline_ms, rate_per_s=rate, retrain_every_h=retrain_every_h, log_share=log_requests,
         tls_certificate=str(tls_certificate) if tls_certificate else None, tls_key=str(tls_key) if tls_key else None,
     )  # fmt: skip
-    aside(f"serving {', '.join(f.name for f in folders)} at http{'s' if tls_certificate else ''}://{host}:{port} (ctrl-C stops)")
-    listen(folders, settings)
+    names = ", ".join(folder.name for folder in folders)
+    listen(folders, settings, lambda address: aside(f"serving {names} at {address} (ctrl-C stops)"))

@@ -1,7 +1,7 @@
 """The ASGI application: every operation of the table as one route, and the one path a request takes through it.
 
-access -> length -> body -> decode -> handler -> encode. Errors of any kind become problem+json; what nobody
-expected is logged with the trace of the code, and the answer says only that it happened.
+room -> access -> rate -> parameters -> body -> handler -> encode. Errors of any kind become problem+json; what nobody
+expected is logged with the place in the code, and the answer says only that it happened.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from zhiyin.base.clock import now_us
 from zhiyin.base.errors import ZhiyinError
-from zhiyin.serve.access import EVERYBODY, LOCAL, Caller, bearer
+from zhiyin.serve.access import EVERYBODY, LOCAL, Caller, bearer, check_local
 from zhiyin.serve.errors import AccessError, Ready, TooMuchError, problem, told
 from zhiyin.serve.hosted import Hosted
+from zhiyin.serve.limits import InFlight, Rates, address_of
+from zhiyin.serve.logs import Sampled
 from zhiyin.serve.meter import Meter
 from zhiyin.serve.operation import Answered, Call, Operation, Scope
+from zhiyin.serve.reading import Headers, Held, check_json, check_names, decoded, headers_of, parameters
 from zhiyin.serve.settings import Settings
 
 log = logging.getLogger("zhiyin.serve")
@@ -33,23 +38,31 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """Tenants by name, settings, figures: what every request shares."""
+    """Tenants by name, settings, limits, figures: what every request shares."""
 
     def __init__(self, tenants: Mapping[str, Hosted], settings: Settings) -> None:
         self.tenants = dict(tenants)
         self.settings = settings
         self.meter = Meter()
+        self.in_flight = InFlight(settings.max_waiting, int(settings.max_bodies_mb * 2**20))
+        per_s = settings.rate_per_s
+        self.rates = None if per_s is None else Rates(per_s, settings.rate_burst or max(2 * per_s, 10.0))
+        self.logged = Sampled(settings.log_share)
         self.stopping = False
+        self.before_close: Callable[[], None] = lambda: None
 
-    def tenant(self, name: str) -> Hosted:
-        """Raises a 404 problem for a tenant nobody has."""
-        found = self.tenants.get(name)
-        if found is None:
-            raise AccessError(f"there is no tenant '{name[:80]}'", f"Known: {', '.join(sorted(self.tenants))}.", 404)
-        return found
+    @property
+    def open(self) -> bool:
+        """Whether all of it is there for everybody: only ever on loopback, and only until the first key is made."""
+        return self.settings.loopback and all(hosted.keys.open for hosted in self.tenants.values())
+
+    def stop(self) -> None:
+        """Refuse what is asked from now on."""
+        self.stopping = True
 
     def close(self) -> None:
-        self.stopping = True
+        self.stop()
+        self.before_close()
         for hosted in self.tenants.values():
             hosted.close()
 
@@ -64,7 +77,12 @@ def build_app(server: Server, operations: Sequence[Operation], others: Sequence[
 
     routes = [Route(op.path, endpoint(server, op), methods=[op.method], name=op.name) for op in operations]
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_allowed}
-    return Starlette(routes=[*routes, *others], lifespan=life, exception_handlers=handlers)
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    origins = list(server.settings.cors_origins)
+    cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"])] if origins else []
+    app = Starlette(routes=[*routes, *others], lifespan=life, exception_handlers=handlers, middleware=cors)
+    app.router.redirect_slashes = False  # a redirect would name whatever host the caller said
+    return app
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
@@ -74,7 +92,7 @@ async def _not_found(request: Request, _: Exception) -> Response:
 async def _not_allowed(request: Request, error: Exception) -> Response:
     allowed = getattr(error, "headers", None) or {}
     return _response(
-        problem(405, f"{request.method} is not possible here", hint=f"Allowed: {allowed.get('Allow', '')}.", headers=dict(allowed))
+        problem(405, f"{request.method[:20]} is not possible here", hint=f"Allowed: {allowed.get('Allow', '')}.", headers=dict(allowed))
     )
 
 
@@ -82,43 +100,58 @@ def endpoint(server: Server, op: Operation) -> Endpoint:
     """What a route calls for one operation."""
     decoder: msgspec.json.Decoder[Any] | None = None if op.body in (None, bytes) else msgspec.json.Decoder(op.body)
     timer = server.meter.timer(op.name)
+    room = server.in_flight
 
     async def run(request: Request) -> Response:
-        begun = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        held = Held(room)
+        room.n += 1
         try:
-            ready = await answered(server, op, decoder, request)
-        except ZhiyinError as error:
-            ready = told(error)
-        except msgspec.ValidationError as error:
-            ready = problem(422, str(error).rstrip("."), code="E300", hint="GET /openapi.json says what is expected.")
-        except msgspec.DecodeError as error:
-            ready = problem(400, f"the body is not JSON: {error}".rstrip("."), code="E200")
-        except ClientDisconnect:
-            ready = problem(400, "the client went away")
+            ready = await answered(server, op, decoder, request, held)
         except Exception as error:
-            log.exception("operation %s failed", op.name)
-            ready = problem(500, f"unexpected {type(error).__name__}", hint="The log of the server says more.")
-        timer(ready[0], asyncio.get_running_loop().time() - begun)
+            ready = failed(op, error)
+        finally:
+            room.n -= 1
+            held.release()
+        took_s = loop.time() - begun
+        timer(ready[0], took_s)
+        tenant = request.path_params.get("tenant", "")
+        server.logged(op.name, tenant if tenant in server.tenants else "", ready[0], took_s, len(ready[1]))
         return _response(ready)
 
     return run
 
 
-async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[Any] | None, request: Request) -> Ready:
+def failed(op: Operation, error: Exception) -> Ready:
+    """The problem that an error becomes. What is not one of ours is a defect: it is logged, and not shown."""
+    if isinstance(error, ZhiyinError):
+        return told(error)
+    if isinstance(error, ClientDisconnect):
+        return problem(400, "the client went away")
+    if isinstance(error, RecursionError):
+        return problem(422, "this is nested too deeply", hint="Send flatter JSON.")
+    log.error("operation %s failed", op.name, exc_info=error)
+    return problem(500, f"unexpected {type(error).__name__}", hint="The log of the server says more.")
+
+
+async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[Any] | None, request: Request, held: Held) -> Ready:
     """One operation from the request to the bytes of its answer."""
-    names = request.path_params
-    hosted = server.tenant(names["tenant"]) if "tenant" in names else next(iter(server.tenants.values()))
-    caller = _caller(server, hosted, op, request)
-    query = None
-    if op.query is not None:
-        query = msgspec.convert(dict(request.query_params), op.query, strict=False)
-    elif request.query_params:
-        raise AccessError(f"{op.method} {op.path} takes no parameters in its address", "Put them into the body.", 400)
+    if server.stopping:
+        raise TooMuchError("the server is stopping", "Come back in a few seconds.", 503, 5)
+    server.in_flight.check()
+    names, headers = request.path_params, headers_of(request)
+    tenants, caller = admitted(server, op, request, headers)
+    check_names(names)
+    query = parameters(request, op.query)
     body = None
     if op.body is not None:
-        raw = await read_body(request, op.largest, server.settings.read_timeout_s)
-        body = raw if decoder is None else decoder.decode(raw)
-    given = await op.handler(Call(hosted, caller, names, body, query))
+        if decoder is not None:
+            check_json(headers)
+        largest = min(op.largest, int(server.settings.max_body_mb * 2**20))
+        raw = await held.read(request, headers, largest, server.settings.read_timeout_s)
+        body = raw if decoder is None else decoded(decoder, raw)
+    given = await op.handler(Call(next(iter(tenants.values())), caller, names, body, query, tenants))
     if not isinstance(given, Answered):
         return op.status, _encoder.encode(given), {}
     if given.raw is not None:
@@ -126,39 +159,51 @@ async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[
     return given.status, b"" if given.value is None else _encoder.encode(given.value), dict(given.headers)
 
 
-def _caller(server: Server, hosted: Hosted, op: Operation, request: Request) -> Caller:
-    """Who calls, and whether he may. Without any key, and only on loopback, everybody may."""
-    if op.scope is Scope.PUBLIC:
-        return EVERYBODY
-    if not len(hosted.keys):
-        return LOCAL
-    secret = bearer(request.headers.get("authorization"), request.headers.get("x-api-key"))
+def admitted(server: Server, op: Operation, request: Request, headers: Headers) -> tuple[Mapping[str, Hosted], Caller]:
+    """The tenants that a request opens, and who it is; counts it against the rate of its key, or of its address."""
+    try:
+        tenants, caller = _opened(server, op, request.path_params.get("tenant"), headers)
+    except AccessError:
+        _count(server, "address " + address_of(request.client))
+        raise
+    if op.scope is not Scope.PUBLIC:
+        known = caller is not LOCAL
+        _count(server, f"key {next(iter(tenants))} {caller.name}" if known else "address " + address_of(request.client))
+    return tenants, caller
+
+
+def _count(server: Server, who: str) -> None:
+    if server.rates is not None:
+        server.rates.take(who)
+
+
+def _opened(server: Server, op: Operation, name: str | None, headers: Headers) -> tuple[Mapping[str, Hosted], Caller]:
+    """Without keys, and only on loopback, everybody may do everything. With keys, a tenant that a key does not open and
+    one that does not exist look the same: nobody learns who else is served."""
+    if op.scope is Scope.PUBLIC and name is None:
+        return server.tenants, EVERYBODY
+    wanted = server.tenants if name is None else {name: server.tenants[name]} if name in server.tenants else {}
+    for hosted in wanted.values():
+        hosted.keys.look()
+    if server.settings.loopback and (free := {name: hosted for name, hosted in wanted.items() if hosted.keys.open}):
+        origin = headers.get(b"origin")
+        host = headers.get(b"host", b"").decode("latin-1")
+        check_local(host, None if origin is None else origin.decode("latin-1"), server.settings.cors_origins)
+        return free, LOCAL
+    if not wanted and server.open:
+        raise AccessError(f"there is no tenant '{str(name)[:80]}'", f"Known: {', '.join(sorted(server.tenants))}.", 404)
+    secret = bearer(headers.get(b"authorization"), headers.get(b"x-api-key"))
     if secret is None:
         raise AccessError("this needs a key", "Send Authorization: Bearer KEY.", 401)
-    caller = hosted.keys.caller(secret, now_us())
-    if caller is None:
+    now = now_us()
+    found = {name: (hosted, caller) for name, hosted in wanted.items() if (caller := hosted.keys.caller(secret, now)) is not None}
+    if not found:
         raise AccessError("this key is unknown or has ended", "Ask the operator for a new one.", 401)
-    if not caller.may(op.scope):
-        raise AccessError(f"key '{caller.name}' may not do this", f"It needs the scope {op.scope.name.lower()}.", 403)
-    return caller
-
-
-async def read_body(request: Request, largest: int, timeout_s: float) -> bytes:
-    """The body, refused as soon as it is too large, and when it does not come in time."""
-    said = request.headers.get("content-length")
-    if said is not None and (not said.isdigit() or int(said) > largest):
-        raise TooMuchError(f"the body has more than {largest:,} bytes", "Send less at a time.", 413)
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(timeout_s):
-            async for part in request.stream():
-                size += len(part)
-                if size > largest:
-                    raise TooMuchError(f"the body has more than {largest:,} bytes", "Send less at a time.", 413)
-                parts.append(part)
-    except TimeoutError:
-        raise TooMuchError(f"the body did not come within {timeout_s:g} seconds", "Send it at once.", 408) from None
-    return b"".join(parts)
+    may = {name: pair for name, pair in found.items() if pair[1].may(op.scope)}
+    if not may:
+        one = next(iter(found.values()))[1]
+        raise AccessError(f"key '{one.name}' may not do this", f"It needs the scope {op.scope.name.lower()}.", 403)
+    return {name: hosted for name, (hosted, _) in may.items()}, next(iter(may.values()))[1]
 
 
 def _response(ready: Ready) -> Response:

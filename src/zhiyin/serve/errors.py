@@ -12,6 +12,7 @@ from zhiyin.base.errors import (
     MissingDataError,
     ModelFileError,
     StoreBusyError,
+    StoreConflictError,
     StoreError,
     UnknownNameError,
     ZhiyinError,
@@ -39,8 +40,19 @@ class TooMuchError(ZhiyinError, RuntimeError):
         self.retry_after_s = retry_after_s
 
 
+class RequestError(ZhiyinError, ValueError):
+    """A request cannot be read: no JSON (400), of another type (415), or JSON of another shape than the operation takes (422)."""
+
+    code = "E820"
+
+    def __init__(self, message: str, hint: str = "", status: int = 400) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
 STATUS: tuple[tuple[type[ZhiyinError], int], ...] = (
     (StoreBusyError, 503),
+    (StoreConflictError, 409),
     (StoreError, 503),
     (MissingDataError, 404),
     (UnknownNameError, 404),
@@ -52,7 +64,7 @@ STATUS: tuple[tuple[type[ZhiyinError], int], ...] = (
 
 
 def status_of(error: ZhiyinError) -> int:
-    if isinstance(error, AccessError | TooMuchError):
+    if isinstance(error, AccessError | TooMuchError | RequestError):
         return error.status
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
@@ -70,7 +82,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 _TITLES = {
     400: "Bad request", 401: "Key needed", 403: "Not allowed", 404: "Not found", 405: "Method not allowed", 408: "Too slow",
-    409: "Conflict", 411: "Length needed", 413: "Too large", 415: "Not JSON", 422: "Cannot be done", 429: "Too many requests",
+    409: "Conflict", 413: "Too large", 415: "Not JSON", 422: "Cannot be done", 429: "Too many requests", 431: "Too large",
     500: "Internal error", 503: "Not now",
 }  # fmt: skip
 _encoder = msgspec.json.Encoder()
@@ -91,7 +103,7 @@ def told(error: ZhiyinError) -> Ready:
     """The problem of one of our errors."""
     status = status_of(error)
     headers: dict[str, Any] = {}
-    if isinstance(error, TooMuchError):
+    if isinstance(error, TooMuchError) and status in (429, 503):
         headers["retry-after"] = str(error.retry_after_s)
     elif status == 503:
         headers["retry-after"] = "1"

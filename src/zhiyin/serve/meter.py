@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -33,6 +33,12 @@ class Meter:
 
         return done
 
-    def text(self) -> bytes:
-        """The exposition format of Prometheus."""
-        return bytes(generate_latest(self.registry))
+    def text(self, tenants: Collection[str]) -> bytes:
+        """The exposition format of Prometheus; of figures of one tenant only those of ``tenants``."""
+        lines = generate_latest(self.registry).split(b"\n")
+        own = [f'tenant="{_escaped(name)}"'.encode() for name in tenants]
+        return b"\n".join(line for line in lines if b'{tenant="' not in line or any(label in line for label in own))
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -26,13 +26,18 @@ class Scope(IntEnum):
 
 @dataclass(slots=True)
 class Call:
-    """One request after reading: the tenant, who calls, and the decoded parts."""
+    """One request after reading: the tenant, who calls, and the decoded parts.
+
+    ``tenants`` are those this call may hear of: its own, or for an operation without a tenant in its path all that
+    its key opens (a public one: all). ``tenant`` is the first of them.
+    """
 
     tenant: Hosted
     caller: Caller
     path: Mapping[str, str]
     body: Any = None
     query: Any = None
+    tenants: Mapping[str, Hosted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from zhiyin.base.errors import ConfigError, MissingDataError
 from zhiyin.online.bundles import Bundles
@@ -19,8 +15,10 @@ from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.access import Keys
 from zhiyin.serve.app import Server, build_app
 from zhiyin.serve.hosted import Hosted
-from zhiyin.serve.openapi import described
+from zhiyin.serve.keeper import Keeper
+from zhiyin.serve.listen import listen
 from zhiyin.serve.routes import OPERATIONS
+from zhiyin.serve.routes.server import with_own
 from zhiyin.serve.settings import Settings, check_open
 from zhiyin.store.segment_log import SegmentLog
 from zhiyin.store.sql_tables import SqlTables
@@ -49,36 +47,15 @@ def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, St
     if twice:
         raise ConfigError(f"two folders are named '{twice[0]}'", "A tenant is served under its folder's name; rename one.")
     hosted = {folder.name: host(folder, settings) for folder in folders}
-    check_open(settings, [name for name, one in hosted.items() if not len(one.keys)])
+    check_open(settings, [name for name, one in hosted.items() if one.keys.open])
     server = Server(hosted, settings)
-    document = described(OPERATIONS)
-
-    async def openapi(_: Request) -> Response:
-        return JSONResponse(document)
-
-    async def metrics(_: Request) -> Response:
-        for name, one in server.tenants.items():
-            server.meter.degraded.labels(name).set(one.n_degraded)
-        return Response(server.meter.text(), media_type="text/plain; version=0.0.4")
-
-    return server, build_app(server, OPERATIONS, [Route("/openapi.json", openapi), Route("/metrics", metrics)])
+    return server, build_app(server, with_own(server, OPERATIONS))
 
 
-def serve(folders: Sequence[Path], settings: Settings) -> None:
+def serve(folders: Sequence[Path], settings: Settings, told: Callable[[str], None]) -> None:
     """Listen until told to stop. Requests that are being answered are answered; then the log is closed."""
-    _, app = open_server(folders, settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        limit_concurrency=settings.max_connections,
-        timeout_graceful_shutdown=10,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
-    )
-    uvicorn.Server(config).run()
+    server, app = open_server(folders, settings)
+    keeper = Keeper(server.tenants, settings.retrain_every_h)
+    server.before_close = keeper.close
+    keeper.start()
+    listen(server, app, settings, told)

@@ -11,6 +11,12 @@ class Live(msgspec.Struct, frozen=True):
     status: str
 
 
+class ServerReady(msgspec.Struct, frozen=True):
+    """``ready`` is false when some tenant cannot store events; which one, its own operation says."""
+
+    ready: bool
+
+
 class Ready(msgspec.Struct, frozen=True):
     """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model."""
 
@@ -26,6 +32,11 @@ async def live(call: Call) -> Live:
     return Live("ok")
 
 
+async def server_ready(call: Call) -> Answered:
+    good = not any(hosted.tenant.log.status().failing for hosted in call.tenants.values())
+    return Answered(ServerReady(good), 200 if good else 503)
+
+
 async def ready(call: Call) -> Answered:
     hosted = call.tenant
     status = hosted.tenant.log.status()
@@ -37,5 +48,6 @@ async def ready(call: Call) -> Answered:
 
 OPERATIONS = (
     Operation("live", "GET", "/health/live", Scope.PUBLIC, live, "The process runs.", Live),
-    Operation("ready", "GET", "/v1/{tenant}/health/ready", Scope.PUBLIC, ready, "This tenant takes events and answers.", Ready),
+    Operation("ready", "GET", "/health/ready", Scope.PUBLIC, server_ready, "Events are taken and asks answered.", ServerReady),
+    Operation("tenant_ready", "GET", "/v1/{tenant}/health/ready", Scope.READ, ready, "How this tenant is.", Ready),
 )

@@ -1,0 +1,115 @@
+"""From the bytes of a request to values: bodies of bounded size and time, JSON and parameters as the operation wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from zhiyin.serve.errors import RequestError, TooMuchError
+from zhiyin.serve.limits import InFlight
+
+SLOWEST = 1 << 20
+"""Bytes per second that a large body must reach; small ones have ``read_timeout_s`` in any case."""
+
+
+Headers = Mapping[bytes, bytes]
+
+
+def headers_of(request: Request) -> Headers:
+    """Headers by lower-case name; of several of one name the last."""
+    return dict(request.scope["headers"])
+
+
+class Held:
+    """The body of one request while it is answered; ``release`` gives its bytes back to the budget of all bodies."""
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self._size = 0
+
+    async def read(self, request: Request, headers: Headers, largest: int, timeout_s: float) -> bytes:
+        """All of it; refused as soon as it is too large (413), too slow (408), or too much beside the others (503)."""
+        said = headers.get(b"content-length")
+        if said is not None and (not said.isdigit() or len(said) > 15 or int(said) > largest):
+            raise _too_large(largest)
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(timeout_s + largest / SLOWEST):
+                async for part in request.stream():
+                    if self._size + len(part) > largest:
+                        raise _too_large(largest)
+                    self._in_flight.hold(len(part))
+                    self._size += len(part)
+                    parts.append(part)
+        except TimeoutError:
+            raise TooMuchError("the body did not come in time", "Send it at once, or less of it.", 408) from None
+        return b"".join(parts)
+
+    def release(self) -> None:
+        self._in_flight.release(self._size)
+
+
+def _too_large(largest: int) -> TooMuchError:
+    return TooMuchError(f"the body has more than {largest:,} bytes", "Send less at a time.", 413)
+
+
+def check_json(headers: Headers) -> None:
+    """Refuse what says of itself that it is no JSON, or is packed; saying nothing is fine."""
+    said = headers.get(b"content-type", b"application/json")
+    if said != b"application/json":
+        kind = said.partition(b";")[0].strip().lower()
+        if kind not in (b"application/json", b"text/json") and not kind.endswith(b"+json"):
+            raise RequestError(f"the body is '{kind[:60].decode('latin-1')}', not JSON", "Send Content-Type: application/json.", 415)
+    packed = headers.get(b"content-encoding", b"identity").strip().lower()
+    if packed not in (b"", b"identity"):
+        raise RequestError(f"the body is packed as '{packed[:30].decode('latin-1')}'", "Send it without Content-Encoding.", 415)
+
+
+def decoded(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    """The value of a JSON body; raises ``RequestError``: 400 for what is no JSON, 422 for JSON of another shape."""
+    if b"\\u0000" in raw:
+        raise RequestError("the body contains the character NUL", "Leave it out; no database keeps it.", 400)
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise RequestError(str(error).rstrip("."), "GET /openapi.json says what is expected.", 422) from None
+    except UnicodeDecodeError:
+        raise RequestError("the body is not UTF-8", "Send JSON in UTF-8.", 400) from None
+    except msgspec.DecodeError as error:
+        raise RequestError(f"the body is not JSON: {error}".rstrip("."), "Send one JSON document in UTF-8.", 400) from None
+    except RecursionError:
+        raise RequestError("the body is nested too deeply", "Send flatter JSON.", 400) from None
+
+
+def parameters(request: Request, wanted: type[msgspec.Struct] | None) -> msgspec.Struct | None:
+    """What stands behind the ``?`` of the address, as the operation wants it."""
+    if wanted is None:
+        if request.scope["query_string"]:
+            raise RequestError(f"{request.method} takes no parameters in its address here", "Put them into the body.", 400)
+        return None
+    given = dict(request.query_params)
+    for name, value in given.items():
+        _check_text(name[:60], value)
+    try:
+        return msgspec.convert(given, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"in the address: {str(error).rstrip('.')}", "GET /openapi.json says what is expected.", 422) from None
+
+
+def check_names(names: Mapping[str, str]) -> None:
+    """Refuse parts of a path that are no text, or longer than any id."""
+    for name, value in names.items():
+        _check_text(name, value)
+        if len(value) > 512:
+            raise RequestError(f"the {name} in the address has more than 512 characters", "Shorten it.", 422)
+
+
+def _check_text(name: str, value: str) -> None:
+    if "\0" in value:
+        raise RequestError(f"'{name}' in the address contains the character NUL", "Leave it out; no database keeps it.", 400)
+    if "\ufffd" in value:
+        raise RequestError(f"'{name}' in the address is not UTF-8", "Percent-encode its UTF-8 bytes.", 400)
