@@ -33,6 +33,7 @@ from zhiyin.models.features.source import FeatureSpec, FittedSource
 from zhiyin.models.rank.registry import ranker_of
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.blend import Blend, BlendSpec
+from zhiyin.models.retrieve.profile import liked
 from zhiyin.models.roles import Model, ModelSpec, RankerModel, RankingExamples, State
 
 BASE = "score.first"
@@ -184,7 +185,11 @@ def _no_column(name: str, known: Sequence[str]) -> ConfigError:
 
 
 def featured(requests: Requests, slates: Slates, sources: Sequence[FittedSource]) -> Slates:
-    """The same slates with the columns of every source: the one path of training, measuring and serving."""
+    """The same slates with the columns of every source: the one path of training, measuring and serving.
+
+    Splits keep what is a sign of liking; whoever is served has also seen, sent back and disliked. Only the former is read.
+    """
+    requests = replace(requests, history=liked(requests.history))
     for source in sources:
         slates = slates.with_columns(source.names, source.features(requests, slates))
     return slates

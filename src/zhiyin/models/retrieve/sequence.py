@@ -23,6 +23,7 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run
 from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.dense import DenseRetriever
+from zhiyin.models.retrieve.profile import liked
 from zhiyin.models.retrieve.transitions import Transitions, TransitionsSpec
 from zhiyin.models.roles import ModelSpec, State
 
@@ -92,7 +93,8 @@ class Sequence(DenseRetriever):
     memory: Transitions | None = None
 
     def scores(self, requests: Requests) -> Float32:
-        known = requests.history.where(self.usable[requests.history.item_ix])
+        history = liked(requests.history)
+        known = history.where(self.usable[history.item_ix])
         states = self.states(known)
         scores: Float32 = states @ self.next_items.T
         if self.memory is not None:

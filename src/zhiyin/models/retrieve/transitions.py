@@ -25,7 +25,7 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.run import Run
 from zhiyin.data.slates import Slates
 from zhiyin.models.retrieve.dense import DenseRetriever, never_where_zero, widened
-from zhiyin.models.retrieve.profile import profile_matrix
+from zhiyin.models.retrieve.profile import liked, profile_matrix
 from zhiyin.models.retrieve.sparse import MANY_ITEMS, best_of_sparse
 from zhiyin.models.roles import ModelSpec, State
 
@@ -148,7 +148,7 @@ class Transitions(DenseRetriever):
 
     def _found(self, requests: Requests) -> sp.csr_matrix | Float32:
         """``evidence``, sparse where the counts are."""
-        recent = requests.history.last(self.spec.last)
+        recent = liked(requests.history).last(self.spec.last)
         profile = profile_matrix(recent, len(self.catalog), self.spec.history_decay)[:, : self.follows.shape[0]]
         return profile @ self._rows
 
