@@ -40,6 +40,10 @@ class AnnIndex:
             cells = Cells.learn(scan, scan.matrix[np.flatnonzero(scan.live)[:: max(1, len(scan) // 256)]] if queries is None else queries)
         return cls(scan, cells, cells.store(scan))
 
+    @property
+    def matrix(self) -> Float32:
+        return self.scan.matrix
+
     def __len__(self) -> int:
         return len(self.scan)
 
@@ -47,43 +51,32 @@ class AnnIndex:
         self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
     ) -> Slates:
         """As ``ScanIndex.search``, but for 1 in 100 rows that another may stand for."""
-        queries = checked(queries, self.scan.matrix)
+        queries = checked(queries, self.matrix)
         longest = 0 if exclude is None or not len(exclude) else int(exclude.lengths.max())
-        n_cells = 0 if candidates is not None or k < 1 else self._n_cells(k + longest, allowed)
+        mask = allowed if self.scan.part.ceiling is None else self.scan.live if allowed is None else allowed & self.scan.live
+        n_cells = 0 if candidates is not None or k < 1 else self._n_cells(k + longest, mask)
         if n_cells == 0:
             return self.scan.search(queries, k, exclude=exclude, candidates=candidates, allowed=allowed)
         keep = askable(queries)
-        rows, numbers = self._kept(look(self.store, queries, k + longest + SLACK, n_cells, allowed), keep, exclude)
+        rows, numbers = _kept(look(self.store, queries, k + longest + SLACK, n_cells, mask), keep, exclude)
         part = self.scan.part if allowed is None else self.scan.part_for(allowed)
         if len(part.loose):
             asked = np.flatnonzero(keep)
             more = part.of_loose(queries[asked], k, None if exclude is None else exclude.take(asked))
             rows, numbers = np.concatenate([rows, asked[more[0]]]), np.concatenate([numbers, more[1]])
-        slates = ranked(self.scan.matrix, queries, k, rows, numbers)
+        slates = ranked(self.matrix, queries, k, rows, numbers)
         short = np.flatnonzero((slates.lengths < k) & keep)
         if not len(short):
             return slates
         again = self.scan.search(queries[short], k, exclude=None if exclude is None else exclude.take(short), allowed=allowed)
         return _replaced(slates, short, again)
 
-    def _n_cells(self, depth: int, allowed: Bool | None) -> int:
+    def _n_cells(self, depth: int, mask: Bool | None) -> int:
         """Cells to look into for lists this deep, 0 = leave it to the scan."""
         if self.store is None:
             return 0
-        share = 1.0 if allowed is None else np.count_nonzero(allowed) / max(len(allowed), 1)
+        share = 1.0 if mask is None else np.count_nonzero(mask) / max(len(mask), 1)
         return self.cells.needed(depth / share) if share > SPARSE else 0
-
-    def _kept(self, found: Int64, keep: Bool, exclude: Ragged | None) -> tuple[Int64, Int64]:
-        """Query and row numbers of what was found (b, depth), without gaps, removed and excluded rows."""
-        good = found >= 0
-        if not keep.all():
-            good &= keep[:, None]
-        if len(self.scan.part.hidden):
-            good &= self.scan.live[found]
-        if exclude is not None and len(exclude.values):
-            good &= ~_listed(found, exclude)
-        flat = np.flatnonzero(good)
-        return flat // found.shape[1], found.ravel()[flat]
 
     def with_rows(self, rows: Float32) -> Self:
         return self._with(self.scan.with_rows(rows))
@@ -94,6 +87,17 @@ class AnnIndex:
     def _with(self, scan: ScanIndex) -> Self:
         same = scan.part.packed is self.scan.part.packed
         return replace(self, scan=scan, store=self.store if same else self.cells.store(scan))
+
+
+def _kept(found: Int64, keep: Bool, exclude: Ragged | None) -> tuple[Int64, Int64]:
+    """Query and row numbers of what was found (b, depth), without gaps and excluded rows."""
+    good = found >= 0
+    if not keep.all():
+        good &= keep[:, None]
+    if exclude is not None and len(exclude.values):
+        good &= ~_listed(found, exclude)
+    flat = np.flatnonzero(good)
+    return flat // found.shape[1], found.ravel()[flat]
 
 
 def _listed(found: Int64, lists: Ragged) -> Bool:

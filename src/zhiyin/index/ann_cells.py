@@ -18,6 +18,7 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64
 from zhiyin.data.slates import Slates
 from zhiyin.index.scan import ScanIndex
+from zhiyin.index.scan_part import taken
 
 DEPTHS = (16, 64, 256)
 TARGET = 0.995  # share of the deeper half of a list that must be found
@@ -44,7 +45,7 @@ class Cells:
         nothing = cls(np.zeros((0, scan.matrix.shape[1]), np.float32), np.zeros((0, 2), np.int32))
         if part.n_packed < 40 * n_cells or not len(queries):
             return nothing
-        centres = _centres(scan.matrix[part.numbers], n_cells)
+        centres = _centres(taken(scan.matrix, part.numbers), n_cells)
         # The truth is that of the packed rows: loose ones are looked at anyway.
         truth = replace(scan, part=replace(part, loose=part.loose[:0], vectors=part.vectors[:0])).search(queries, max(DEPTHS))
         probes = _measured(_store(centres, scan), queries, truth, n_cells)
@@ -73,13 +74,14 @@ def _store(centres: Float32, scan: ScanIndex) -> Any:
     store = faiss.IndexIVFScalarQuantizer(coarse, dim, n_cells, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False)
     store.train(centres)  # half precision has nothing to learn, but wants to be asked
     numbers = scan.part.numbers.astype(np.int64)
-    rows = scan.matrix[numbers]
+    rows = taken(scan.matrix, numbers)
     cell = np.ascontiguousarray(coarse.search(rows, 1)[1].ravel(), np.int64)
     store.add_core(len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(cell))
-    order = np.argsort(cell, kind="stable")
-    used, first, size = np.unique(cell[order], return_index=True, return_counts=True)
-    means = centres.copy()
-    means[used] = np.add.reduceat(rows[order], first, axis=0) / size[:, None]
+    order, means = np.argsort(cell, kind="stable"), centres.copy()
+    ends = np.cumsum(np.bincount(cell, minlength=n_cells))
+    for at, members in enumerate(np.split(order, ends[:-1])):
+        if len(members):
+            means[at] = rows[members].mean(axis=0)
     coarse.reset()
     coarse.add(means)
     return store

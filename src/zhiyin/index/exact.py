@@ -22,6 +22,9 @@ NEVER = np.float32(-np.inf)
 class Index(Protocol):
     """Finds rows by inner product; rows are appended and removed, never renumbered."""
 
+    @property
+    def matrix(self) -> Float32: ...  # (n_rows, dim), removed rows included
+
     def search(
         self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
     ) -> Slates: ...

@@ -26,6 +26,7 @@ SPARSE = 0.5  # a mask that leaves at most this share of the rows is worth rows 
 KEPT = 4  # parts made for masks may hold this many times the rows of the index
 LOOSE_SHARE = 0.005  # of the rows may be unpacked
 LOOSE = 1_024
+GONE = 0.5  # of the packed rows may be hidden, because they may come back: things are sold out for a while
 
 
 class Subsets:
@@ -109,7 +110,7 @@ class ScanIndex:
         known = self.subsets.find(allowed)
         if known is None:
             part = self.part.masked(allowed)
-        elif known.ceiling is not None and np.count_nonzero(allowed) <= SPARSE * len(allowed):
+        elif known.packed is self.part.packed and np.count_nonzero(allowed) <= SPARSE * len(allowed):
             part = Part.of(self.matrix, np.flatnonzero(allowed & self.live))
         else:
             return known
@@ -129,7 +130,7 @@ class ScanIndex:
         live = self.live.copy()
         live[numbers] = False
         part = self.part.without(numbers)
-        if len(part.hidden) > LOOSE + LOOSE_SHARE * len(live):
+        if part.n_hidden > GONE * part.n_packed:
             return self._packed(self.matrix, live)
         return replace(self, live=live, part=part, subsets=Subsets(KEPT * len(live)))
 

@@ -51,7 +51,7 @@ class Bytes:
     @classmethod
     def of(cls, rows: Float32) -> Bytes:
         """Pack (n, dim) rows; a second per ten million values."""
-        largest = np.abs(rows).max(axis=0).astype(np.float64)
+        largest = np.maximum(rows.max(axis=0), -rows.min(axis=0)).astype(np.float64)
         scale = np.where(largest > 0, largest / STEPS, 1.0)
         n, dim = rows.shape
         packed = np.zeros((dim, -(-n // PAD) * PAD), np.int8)

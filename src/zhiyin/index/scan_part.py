@@ -13,45 +13,47 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64, Ragged
 from zhiyin.index.scan_bytes import Approximate, Bytes
 
-HIDDEN = np.iinfo(np.int32).min
+HIDDEN = np.int32(np.iinfo(np.int32).min)
+ABOVE = np.int32(np.iinfo(np.int32).max)
 FEW = 1_000  # rows that float32 scores as quickly as bytes with all that goes with them
 LONG = 4.0  # times the median length: such rows would make the steps of all others coarse
 NEVER = -np.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """``numbers`` are the row numbers behind packed columns, ``loose`` those of ``vectors``; both ascend.
 
-    ``hidden`` are packed columns that were removed since; ``ceiling`` (n_packed,) is HIDDEN where a mask forbids.
+    ``ceiling`` (n_packed,) is HIDDEN for packed rows that were removed or that a mask forbids.
     """
 
     packed: Bytes | None
     numbers: Int32  # (n_packed,)
     loose: Int32  # (n_loose,)
     vectors: Float32  # (n_loose, dim)
-    hidden: Int32
     ceiling: Int32 | None = None
 
     @classmethod
     def of(cls, matrix: Float32, numbers: AnyArray) -> Part:
         """Pack the rows of ``matrix`` with these ascending numbers; zero rows have no direction and are left out."""
-        rows = matrix[numbers]
-        there = rows.any(axis=1)
-        length = np.linalg.norm(rows / max(float(np.abs(rows).max(initial=0)), 1e-38), axis=1)  # of one: squares stay in range
-        if int(there.sum()) <= FEW:
-            long = there
-        else:
+        rows = taken(matrix, numbers)
+        length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        there = length > 0
+        long = there
+        if np.count_nonzero(there) > FEW:
             known = length[there]
             long = length > max(LONG * float(np.median(known)), float(np.quantile(known, 0.995)))
-        short = there & ~long
-        packed = Bytes.of(rows if short.all() else rows[short]) if short.any() else None
-        loose = np.asarray(numbers[long], np.int32)
-        return cls(packed, np.asarray(numbers[short], np.int32), loose, rows[long], np.zeros(0, np.int32))
+        short = np.flatnonzero(there & ~long)
+        packed = Bytes.of(taken(rows, short)) if len(short) else None
+        return cls(packed, np.asarray(numbers[short], np.int32), np.asarray(numbers[long], np.int32), rows[long])
 
     @property
     def n_packed(self) -> int:
         return len(self.numbers)
+
+    @property
+    def n_hidden(self) -> int:
+        return 0 if self.ceiling is None else int(np.count_nonzero(self.ceiling == HIDDEN))
 
     @property
     def n_held(self) -> int:
@@ -64,15 +66,18 @@ class Part:
 
     def without(self, numbers: AnyArray) -> Part:
         """The same but for these rows."""
-        stay = ~np.isin(self.loose, numbers)
-        columns = np.flatnonzero(np.isin(self.numbers, numbers)).astype(np.int32)
-        return replace(self, loose=self.loose[stay], vectors=self.vectors[stay], hidden=np.union1d(self.hidden, columns).astype(np.int32))
+        gone = np.unique(numbers)
+        stay = ~np.isin(self.loose, gone)
+        ceiling = np.full(self.n_packed, ABOVE) if self.ceiling is None else self.ceiling.copy()
+        at, here = places(self.numbers, gone)
+        ceiling[at[here]] = HIDDEN
+        return replace(self, loose=self.loose[stay], vectors=self.vectors[stay], ceiling=ceiling)
 
     def masked(self, allowed: Bool) -> Part:
         """The same, with rows forbidden by a mask over all rows (n_rows,)."""
         stay = allowed[self.loose]
-        ceiling = np.where(allowed[self.numbers], np.int32(-HIDDEN - 1), HIDDEN)
-        return replace(self, loose=self.loose[stay], vectors=self.vectors[stay], ceiling=ceiling)
+        ceiling = np.where(allowed[self.numbers], ABOVE if self.ceiling is None else self.ceiling, HIDDEN)
+        return replace(self, loose=self.loose[stay], vectors=self.vectors[stay], ceiling=ceiling.astype(np.int32, copy=False))
 
     def search(self, queries: Float32, k: int, exclude: Ragged | None) -> tuple[Int64, Int64]:
         """Every row that may be among the k best of (b, dim) queries, in no order: query and row numbers, flat.
@@ -95,8 +100,6 @@ class Part:
         scores[:, self.n_packed :] = HIDDEN
         if self.ceiling is not None:
             np.minimum(scores[:, : self.n_packed], self.ceiling, out=scores[:, : self.n_packed])
-        if len(self.hidden):
-            scores[:, self.hidden] = HIDDEN
         if exclude is not None:
             hide(scores, self.numbers, exclude, HIDDEN)
 
@@ -116,12 +119,22 @@ class Part:
         return rows, self.loose[columns].astype(np.int64)
 
 
-def hide(scores: AnyArray, numbers: Int32, lists: Ragged, value: float) -> None:
+def taken(matrix: Float32, numbers: AnyArray) -> Float32:
+    """The rows with these distinct ascending numbers: the matrix itself where that is all of them, which may be mapped from a file."""
+    return matrix if len(numbers) == len(matrix) else matrix[numbers]
+
+
+def places(numbers: Int32, wanted: AnyArray) -> tuple[Int64, Bool]:
+    """Where each wanted number stands among ascending ones, and whether it does."""
+    if not len(numbers):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    return at, np.asarray(numbers[at] == wanted)
+
+
+def hide(scores: AnyArray, numbers: Int32, lists: Ragged, value: float | np.int32) -> None:
     """Overwrite, in place, the columns of each row that stand for the row numbers of its list."""
-    if not len(lists.values) or not len(numbers):
-        return
-    at = np.minimum(np.searchsorted(numbers, lists.values), len(numbers) - 1)
-    here = numbers[at] == lists.values
+    at, here = places(numbers, lists.values)
     scores[lists.rows[here], at[here]] = value
 
 

@@ -27,6 +27,7 @@ RETRIEVERS = Registry(
         "content": "zhiyin.models.retrieve.content:ContentSpec",
         "text-neighbours": "zhiyin.models.retrieve.text_neighbours:TextNeighboursSpec",
         "text-ease": "zhiyin.models.retrieve.text_ease:TextEaseSpec",
+        "vectors": "zhiyin.models.retrieve.vectors:VectorsSpec",
         "sequence": "zhiyin.models.retrieve.sequence:SequenceSpec",
         "zhiyin": "zhiyin.models.retrieve.blend:BlendSpec",
         "two-stage": "zhiyin.models.two_stage:TwoStageSpec",
