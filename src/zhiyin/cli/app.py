@@ -15,6 +15,7 @@ from zhiyin.cli.data import app as data
 from zhiyin.cli.demo import demo
 from zhiyin.cli.features import features
 from zhiyin.cli.init import init
+from zhiyin.cli.keys import app as keys
 from zhiyin.cli.models import models
 from zhiyin.cli.page import page
 from zhiyin.cli.placements import placements
@@ -59,6 +60,7 @@ for command in (
     *(serve, retrain, rollback),
 ):
     app.command(command.__name__)(command)
+app.add_typer(keys, name="keys")
 app.add_typer(data, name="data")
 
 
