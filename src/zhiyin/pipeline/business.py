@@ -115,15 +115,15 @@ class BusinessRules:
     ) -> Slates:
         """Before re-ranking: the one place where rules add candidates; then boosts and buries.
 
-        Pinned items join at the end of their lists, with the least score there. With ``retrieve`` so do items
-        that a quota needs and the candidates lack.
+        Pinned items come to the front of their lists, with the best score there: re-rankers see them as what will
+        stand there, so diversity and upper limits count them. With ``retrieve``, items that a quota needs and the
+        candidates lack join at the end, with the least score.
         """
         if not self.rules:
             return slates
         now = requests.now_us if now_us is None else np.full(len(requests), now_us, np.int64)
         wanted = self._pins(requests, now, start)
-        more = [[item for _, _, item in pins if item not in slates.items[row]] for row, pins in enumerate(wanted)]
-        slates = appended(slates, more)
+        slates = led_by(slates, [[item for _, _, item in sorted(pins)] for pins in wanted])
         for rule in self._of("quota"):
             if retrieve is not None and isinstance(rule.rule, Quota) and rule.rule.at_least is not None and rule.mask is not None:
                 slates = self._with_members(slates, requests, rule.scope.at(requests, now), rule.mask, rule.rule.at_least, retrieve)
@@ -294,6 +294,24 @@ class BusinessRules:
             raised[position] = number
         complete = len(front) == min(n, len(items))
         return whole(front, len(items)) if complete else front
+
+
+def led_by(slates: Slates, first: Sequence[Sequence[int]]) -> Slates:
+    """Lists with these items in front, at the score of the first one there (0 in an empty list); new ones have NaN columns."""
+    if not any(first):
+        return slates
+    items, score, source = [], [], []
+    for row, front in enumerate(first):
+        begin, end = int(slates.offsets[row]), int(slates.offsets[row + 1])
+        known = {int(item): begin + i for i, item in enumerate(slates.item_ix[begin:end].tolist())}
+        rest = [at for item, at in known.items() if item not in front]
+        items += [np.array(front, np.int32), slates.item_ix[rest]]
+        score += [np.full(len(front), slates.score[begin] if end > begin else 0.0, np.float32), slates.score[rest]]
+        source += [known.get(item, -1) for item in front] + rest
+    at = np.array(source, np.int64)
+    columns = {name: np.append(column, np.float32("nan"))[at] for name, column in slates.columns.items()}
+    lengths = [len(front) + len(rest) for front, rest in zip(items[::2], items[1::2], strict=True)]
+    return Slates(offsets_of(np.array(lengths, np.int64)), np.concatenate(items), np.concatenate(score), columns)
 
 
 def appended(slates: Slates, more: Sequence[Sequence[int]]) -> Slates:

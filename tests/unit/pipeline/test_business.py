@@ -25,7 +25,7 @@ from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.rerank.registry import reranker_of
 from zhiyin.models.rerank.reranker import OWN
 from zhiyin.models.rerank.traits import Traits
-from zhiyin.pipeline.business import BusinessRules, appended
+from zhiyin.pipeline.business import BusinessRules, appended, led_by
 from zhiyin.pipeline.business_file import parse_rules, read_rules
 from zhiyin.pipeline.business_quota import Limit, under_quotas
 
@@ -231,6 +231,19 @@ def test_a_batch_is_its_requests_one_by_one() -> None:
     alone = [rules.apply(requests.take(np.array([i])), slates.take(np.array([i]))) for i in range(4)]
     assert np.array_equal(whole.item_ix, np.concatenate([a.item_ix for a in alone]))
     assert np.array_equal(whole.columns["rule.pin"][~np.isnan(whole.columns["rule.pin"])], [0.0, 0.0])
+
+
+def test_what_is_pinned_counts_for_re_rankers() -> None:
+    text = '[pin.a]\nitem = "i7"\nposition = 3'
+    one_tea = reranker_of({"kind": "safety", "category": "kind", "at_most": {"tea": 1}}).over(Traits.of(shop()))
+    assert after(text, rerankers=[one_tea]) == [2, 3, 7, 4, 5]
+    varied = reranker_of({"kind": "mmr", "category": "kind", "diversity": 0.5}).over(Traits.of(shop()))
+    assert after(text, asked(3), rerankers=[varied]) == [2, 4, 7]
+    ready = BusinessRules.of(parse_rules(text), shop()).prepare(asked(), ranked([0, 7, 1], [], [2]).take(np.array([0])))
+    assert ready.item_ix.tolist() == [7, 0, 1] and ready.score.tolist() == [1, 1, 0] and ready.columns["item"].tolist() == [7, 0, 1]
+    found = led_by(ranked([0, 1], []), [[5], [6, 7]])
+    assert found.item_ix.tolist() == [5, 0, 1, 6, 7] and found.score.tolist() == [1, 1, 0, 0, 0]
+    assert np.isnan(found.columns["item"][[0, 3, 4]]).all() and led_by(found, [[], []]) is found
 
 
 def test_items_that_join_have_the_least_score() -> None:
