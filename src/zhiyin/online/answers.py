@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Bool, Ragged
-from zhiyin.base.errors import ConfigError, ZhiyinError
+from zhiyin.base.arrays import AnyArray, Ragged
+from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
+from zhiyin.models.rerank.knobs import DEPTH, knobs
+from zhiyin.models.rerank.reranker import reranked
 from zhiyin.online.asks import Ask, Shown
 from zhiyin.online.people import People
-from zhiyin.online.snapshot import Snapshot, checked_size
+from zhiyin.online.rows import Row, looked_up
+from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.merge import joined
-from zhiyin.pipeline.placement import Language, Placement
+from zhiyin.pipeline.paging import Cursor
+from zhiyin.pipeline.placement import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +33,8 @@ class Found:
     title: str = ""
     notes: tuple[str, ...] = ()
     about: str = ""
-
-
-@dataclass(slots=True)
-class _Row:
-    """One ask after its words became numbers."""
-
-    ask: Ask
-    at_us: int
-    n: int
-    person: int
-    history: list[int] | None
-    about: list[int] | None
-    gone: list[int]
-    candidates: list[int] | None
-    mask: Bool | None
-    standing: Placement | None
-    place: int
-    notes: list[str]
-    key: tuple[object, ...] = ()
+    reasons: tuple[tuple[str, ...], ...] = ()  # what rules said of each item; () where there are none
+    cursor: Cursor | None = None
 
 
 def answer(
@@ -59,10 +45,10 @@ def answer(
     ``shown`` are row numbers that must not stand there again (earlier pages), per ask.
     """
     out: list[Found | ZhiyinError] = [Found([], [], "nobody")] * len(asks)
-    groups: dict[tuple[object, ...], list[tuple[int, _Row]]] = {}
+    groups: dict[tuple[object, ...], list[tuple[int, Row]]] = {}
     for i, ask in enumerate(asks):
         try:
-            row = _row(snapshot, people, ask, now_us, shown[i] if shown else ())
+            row = looked_up(snapshot, people, ask, now_us, shown[i] if shown else ())
         except ZhiyinError as error:
             out[i] = error
             continue
@@ -78,77 +64,52 @@ def answer(
     return out
 
 
-def _row(snapshot: Snapshot, people: People, ask: Ask, now_us: int, shown: Sequence[int]) -> _Row:
-    """Look up everything an ask names; raises where it makes no sense."""
-    shelves = snapshot.recommender.shelves
-    notes: list[str] = []
-    standing = None
-    if ask.placement != "home" or (shelves.has("home") and ask.text is None):
-        standing = shelves.find(ask.placement)
-    if ask.items is not None and (standing is None or standing.about == "person"):
-        raise ConfigError(f"items were given, and placement '{ask.placement}' is about the person", 'Say placement = "product" or "cart".')
-    person = people.find(ask.user, ask.session) if ask.personalized else -1
-    if ask.user is not None and ask.personalized and person < 0:
-        notes.append(f"user '{ask.user}' is unknown")
-    gone = snapshot.rows_of(ask.exclude, "excluded", notes) if ask.exclude else []
-    place = -1
-    if ask.place is not None:
-        place = snapshot.recommender.data.places.find(ask.place)
-        if place < 0:
-            notes.append(f"place '{ask.place}' is unknown")
-    n = checked_size(ask.n, standing.size if standing is not None else 10)
-    mask = snapshot.mask(ask.filter) if ask.filter is not None else None
-    row = _Row(
-        ask, time_of(ask.time, now_us), n, person,
-        None if ask.history is None or not ask.personalized else snapshot.rows_of(ask.history, "history", notes),
-        None if ask.items is None else snapshot.rows_of(ask.items, "given", notes),
-        [*gone, *shown],
-        None if ask.candidates is None else snapshot.rows_of(ask.candidates, "candidate", notes),
-        mask, standing, place, notes,
-    )  # fmt: skip
-    row.key = (ask.placement, n, ask.repeat, id(mask) if mask is not None else 0, ask.text is not None, row.candidates is None, ask.seed)
-    return row
-
-
-def time_of(said: int | str | None, now_us: int) -> int:
-    """Microseconds of a time that is one already, ISO 8601 text, or absent."""
-    if said is None:
-        return now_us
-    if isinstance(said, int):
-        if not 0 <= said < 2**62:
-            raise ConfigError(f"time {said} is outside what microseconds since 1970 can say", "Give microseconds, or ISO 8601 text.")
-        return said
-    try:
-        parsed = datetime.fromisoformat(said)
-    except ValueError:
-        raise ConfigError(f"time '{said[:40]}' is not ISO 8601", "Write 2026-11-22T10:30:00+08:00, or microseconds since 1970.") from None
-    return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1e6)
-
-
-def _together(snapshot: Snapshot, people: People, rows: list[_Row]) -> list[Found | ZhiyinError]:
-    """Rows of one kind through the model as one batch."""
-    recommender, first = snapshot.recommender, rows[0]
+def _together(snapshot: Snapshot, people: People, rows: list[Row]) -> list[Found | ZhiyinError]:
+    """Rows of one kind through the model as one batch: candidates, rules and re-rankers, then the first n."""
+    first = rows[0]
     requests = _requests(snapshot, people, rows)
-    n, standing = first.n, first.standing
+    rerankers = knobs(snapshot.traits, diversity=first.ask.diversity, novelty=first.ask.novelty) if _turned(first.ask) else ()
+    rules = snapshot.rules if snapshot.rules is not None and snapshot.rules.rules else None
+    depth = max(first.n, DEPTH) if rerankers or rules else first.n
+    slates, served, about = _retrieved(snapshot, rows, requests, depth)
+    reasons: list[tuple[str, ...]] = []
+    if rules is not None:
+        start = first.cursor.start if first.cursor else 0
+        slates = rules.apply(requests, slates, rerankers=rerankers, retrieve=snapshot.recommender.model.retrieve, start=start)
+    elif rerankers:
+        slates = reranked(rerankers, requests, slates)
+    slates = slates.top(first.n) if depth > first.n else slates
+    if rules is not None:
+        reasons = rules.reasons(slates, language_of_ask(snapshot, first.ask))
+    return [_found(snapshot, slates, i, row, served, about, reasons) for i, row in enumerate(rows)]
+
+
+def _turned(ask: Ask) -> bool:
+    return bool(ask.diversity or ask.novelty)
+
+
+def _retrieved(snapshot: Snapshot, rows: list[Row], requests: Requests, n: int) -> tuple[Slates, str, Histories | None]:
+    """The lists, who made them, and what they are about at placements that are about something."""
+    recommender, first = snapshot.recommender, rows[0]
+    if first.standing is None:
+        if first.ask.text is not None:
+            return recommender.by_text(requests, n), "text", None
+        return *recommender.by_model(requests, n), None
     about = None
-    if standing is None and first.ask.text is not None:
-        slates, served = recommender.by_text(requests, n), "text"
-    elif standing is None:
-        slates, served = recommender.by_model(requests, n)
-    else:
-        if standing.about in ("last", "items") and any(row.about is not None for row in rows):
-            about = _given(snapshot, [row.about or [] for row in rows], requests.now_us)
-        shelf = recommender.shelves.stand(standing, requests, n, about)
-        slates, served, about = shelf.slates, shelf.served_by, shelf.about
-    return [_found(snapshot, slates, i, row, served, about) for i, row in enumerate(rows)]
+    if first.standing.about in ("last", "items") and first.about is not None:
+        about = _given(snapshot, [row.about or [] for row in rows], requests.now_us)
+    shelf = recommender.shelves.stand(first.standing, requests, n, about)
+    return shelf.slates, shelf.served_by, shelf.about
 
 
-def _found(snapshot: Snapshot, slates: Slates, i: int, row: _Row, served: str, about: Histories | None) -> Found:
+def _found(
+    snapshot: Snapshot, slates: Slates, i: int, row: Row, served: str, about: Histories | None, reasons: Sequence[tuple[str, ...]]
+) -> Found:
     begin, end = int(slates.offsets[i]), int(slates.offsets[i + 1])
     title = ""
     anchor = ""
     if row.standing is not None and about is not None:
-        language: Language = row.ask.language or ("zh" if snapshot.language == "zh" else "en")
+        language = language_of_ask(snapshot, row.ask)
         place = snapshot.recommender.data.places[row.place] if row.place >= 0 else ""
         one = about.take(np.array([i]))
         title = snapshot.recommender.shelves.title(
@@ -156,12 +117,18 @@ def _found(snapshot: Snapshot, slates: Slates, i: int, row: _Row, served: str, a
         )
         if row.standing.about in ("last", "items") and len(one.item_ix):
             anchor = snapshot.titles[int(one.item_ix[-1])]
-    return Found(
-        slates.item_ix[begin:end].tolist(), slates.score[begin:end].tolist(), served, title, tuple(row.notes), anchor
-    )  # fmt: skip
+    items = slates.item_ix[begin:end].tolist()
+    cursor = row.cursor.after([snapshot.ids[ix] for ix in items]) if row.cursor is not None and items else None
+    said = tuple(reasons[begin:end])
+    return Found(items, slates.score[begin:end].tolist(), served, title, tuple(row.notes), anchor, said, cursor)
 
 
-def _requests(snapshot: Snapshot, people: People, rows: list[_Row]) -> Requests:
+def language_of_ask(snapshot: Snapshot, ask: Ask) -> Language:
+    """What the asker said, else what the items speak."""
+    return ask.language or ("zh" if snapshot.language == "zh" else "en")
+
+
+def _requests(snapshot: Snapshot, people: People, rows: list[Row]) -> Requests:
     """The batch as the models read it."""
     recommender, data, ask = snapshot.recommender, snapshot.recommender.data, rows[0].ask
     timed = data.manifest.order == "time"
@@ -192,7 +159,7 @@ def _requests(snapshot: Snapshot, people: People, rows: list[_Row]) -> Requests:
     return requests
 
 
-def _replaced(snapshot: Snapshot, past: Histories, rows: list[_Row], at: AnyArray) -> Histories:
+def _replaced(snapshot: Snapshot, past: Histories, rows: list[Row], at: AnyArray) -> Histories:
     """Histories that were given stand in for known ones."""
     parts = []
     for i, row in enumerate(rows):
@@ -205,7 +172,7 @@ def _given(snapshot: Snapshot, lists: list[list[int]], at: AnyArray) -> Historie
     return Histories.concatenated([snapshot.recommender.asker.given(items, int(now)) for items, now in zip(lists, at, strict=True)])
 
 
-def _context(snapshot: Snapshot, rows: list[_Row]) -> dict[str, AnyArray]:
+def _context(snapshot: Snapshot, rows: list[Row]) -> dict[str, AnyArray]:
     """Each context column of the data with what every row says of it, None where it says nothing."""
     known = snapshot.recommender.data.manifest.events.context
     for row in rows:
@@ -214,11 +181,16 @@ def _context(snapshot: Snapshot, rows: list[_Row]) -> dict[str, AnyArray]:
     return {name: np.array([(row.ask.context or {}).get(name) for row in rows], object) for name in sorted(said)}
 
 
-def shown_of(snapshot: Snapshot, found: Found, language: Language, reasons: Sequence[str] = ()) -> list[Shown]:
-    """The list in words."""
+def shown_of(snapshot: Snapshot, found: Found, language: Language) -> list[Shown]:
+    """The list in words; what a rule did to an item goes before the reason of the list."""
     code, why = reason_of(found, language)
     ids, titles = snapshot.ids, snapshot.titles
-    return [Shown(ids[ix], score, titles[ix], code, why) for ix, score in zip(found.item_ix, found.score, strict=True)]
+    if not any(found.reasons):
+        return [Shown(ids[ix], score, titles[ix], code, why) for ix, score in zip(found.item_ix, found.score, strict=True)]
+    return [
+        Shown(ids[ix], score, titles[ix], "rule" if said else code, "; ".join(said) or why)
+        for ix, score, said in zip(found.item_ix, found.score, found.reasons, strict=True)
+    ]
 
 
 REASONS = {

@@ -18,7 +18,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     about) and within which bounds (``filter`` over item columns, ``candidates``, ``exclude``).
 
     ``personalized = false`` uses nothing about the person. ``diversity`` and ``novelty`` (0..1) trade relevance.
-    ``cursor`` continues the answer that gave it, without repeats.
+    ``cursor`` "" asks for the first of several pages; the cursor of each answer continues it, without repeats.
     """
 
     user: Id | None = None
@@ -40,7 +40,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     personalized: bool = True
     language: Literal["en", "zh"] | None = None
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
-    cursor: Annotated[str, Meta(max_length=200)] | None = None
+    cursor: Annotated[str, Meta(max_length=100_000)] | None = None
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):

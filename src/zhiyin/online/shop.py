@@ -20,7 +20,7 @@ import polars as pl
 from zhiyin.base.clock import now_us
 from zhiyin.base.errors import DataError, UnknownNameError, nearest
 from zhiyin.data.build_items import available_at
-from zhiyin.online.answers import time_of
+from zhiyin.online.rows import time_of
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.tables import Change, TableStore

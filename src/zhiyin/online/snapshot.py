@@ -14,17 +14,26 @@ from zhiyin.base.arrays import Bool, Int32
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.filters import Columns, Filters
+from zhiyin.models.rerank.traits import Traits
+from zhiyin.pipeline.business import BusinessRules
+from zhiyin.pipeline.business_file import RuleFile
+from zhiyin.pipeline.finding import Finder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.pipeline.told import language_of
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``version`` names bundle and model in every answer; ``revision`` counts changes of the catalogue since."""
+    """``version`` names bundle and model in every answer; ``revision`` counts changes of the catalogue since.
+
+    ``finder`` searches the same catalogue; it is None until it has been built.
+    """
 
     recommender: Recommender
     version: str
     revision: int = 0
+    rule_file: RuleFile | None = None
+    finder: Finder | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -61,6 +70,18 @@ class Snapshot:
             counts = np.where(self.catalog.available, counts, -1.0)
         order = np.argsort(-counts, kind="stable")[:1000]
         return np.asarray(order[counts[order] >= 0], np.int32)
+
+    @cached_property
+    def rules(self) -> BusinessRules | None:
+        """The business rules over this catalogue; raises ``ConfigError`` where one makes no sense for it."""
+        if self.rule_file is None:
+            return None
+        return BusinessRules.of(self.rule_file, self.recommender.data, self.filters)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What re-rankers ask about the items."""
+        return Traits.of(self.recommender.data)
 
     @cached_property
     def filters(self) -> Filters:

@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from zhiyin.base.errors import UnknownNameError
-from zhiyin.data.vocab import Vocabulary
 from zhiyin.online.asks import Ask, Shown
 
 SEGMENT_BYTES = 16 << 20
@@ -32,7 +31,6 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     items: list[Shown]
     served_by: str
     model: str
-    after: str | None = None
 
 
 class Traces:
@@ -64,7 +62,7 @@ class Traces:
                 trace = f"m-{self._number:x}-{self._salt}"
             else:
                 trace = f"{self._segment:x}-{self._written + len(self._buffer):x}-{self._salt}"
-            record = Trace(trace, at_us, ask, items, served_by, model, ask.cursor)
+            record = Trace(trace, at_us, ask, items, served_by, model)
             self._recent[trace] = record
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
@@ -85,16 +83,6 @@ class Traces:
         if found is None:
             raise UnknownNameError(f"no answer has the trace '{trace[:80]}'", "Traces are kept for a while only.")
         return found
-
-    def shown(self, trace: str, items: Vocabulary) -> list[int]:
-        """Row numbers of everything on this page and those before it."""
-        out: list[int] = []
-        at: str | None = trace
-        while at is not None and len(out) < 10_000:
-            record = self.find(at)
-            out += [ix for ix in (items.find(shown.item) for shown in record.items) if ix >= 0]
-            at = record.after
-        return out
 
     def every(self) -> Iterator[Trace]:
         """All records that are left, oldest first."""

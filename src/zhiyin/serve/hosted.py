@@ -12,7 +12,7 @@ import msgspec
 
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.record import EventRecord
-from zhiyin.online.answers import Found, shown_of
+from zhiyin.online.answers import Found, language_of_ask, shown_of
 from zhiyin.online.asks import Ask, Reply
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.engine import Engine
@@ -21,18 +21,10 @@ from zhiyin.online.pages import ranked
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.tenant import Tenant
 from zhiyin.online.traces import Traces
-from zhiyin.pipeline.placement import Language
 from zhiyin.serve.access import Keys
 from zhiyin.serve.errors import TooMuchError
 from zhiyin.serve.settings import Settings
 from zhiyin.store.tables import TableStore
-
-
-class Asked(NamedTuple):
-    """An ask, and the items that stood on the pages before this one."""
-
-    ask: Ask
-    shown: Sequence[int]
 
 
 class Answer(NamedTuple):
@@ -53,7 +45,7 @@ class Hosted:
         self.bundles = bundles
         self.settings = settings
         self.n_degraded = 0
-        self.engine: Engine[Asked, Answer] = Engine(
+        self.engine: Engine[Ask, Answer] = Engine(
             self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
         )
 
@@ -66,16 +58,15 @@ class Hosted:
     def tables(self) -> TableStore:
         return self.tenant.shop.tables
 
-    def _work(self, asked: Sequence[Asked]) -> list[Answer]:
+    def _work(self, asks: Sequence[Ask]) -> list[Answer]:
         snapshot = self.tenant.snapshot
-        found = self.tenant.answer([a.ask for a in asked], [a.shown for a in asked])
-        return [Answer(f, snapshot) for f in found]
+        return [Answer(found, snapshot) for found in self.tenant.answer(asks)]
 
-    def _fallback(self, asked: Asked, why: str) -> Answer:
+    def _fallback(self, ask: Ask, why: str) -> Answer:
         """Popular items that were not excluded: needs neither model nor history, only what lies ready."""
-        snapshot, ask = self.tenant.snapshot, asked.ask
+        snapshot = self.tenant.snapshot
         self.n_degraded += 1
-        unwanted = {snapshot.catalog.items.find(i) for i in ask.exclude} | set(asked.shown)
+        unwanted = {snapshot.catalog.items.find(i) for i in ask.exclude}
         n = ask.n or 10
         best = [ix for ix in snapshot.popular.tolist() if ix not in unwanted][:n]
         found = Found(best, [float(n - place) for place in range(len(best))], "popular")
@@ -88,7 +79,7 @@ class Hosted:
             async with asyncio.timeout(self.settings.deadline_ms / 1000 * 4):
                 answer = Answer(await asyncio.to_thread(make), snapshot)
         except TimeoutError:
-            answer = self._fallback(Asked(ask, ()), "slow")
+            answer = self._fallback(ask, "slow")
         if isinstance(answer.found, ZhiyinError):
             raise answer.found
         return self._told(ask, answer, answer.found)
@@ -97,10 +88,7 @@ class Hosted:
         """The whole answer to one ask; raises what the ask deserves."""
         if self.engine.full():
             raise TooMuchError("too many requests are waiting", "Come back in a second.", 503)
-        shown: Sequence[int] = ()
-        if ask.cursor is not None:
-            shown = self.traces.shown(ask.cursor, self.tenant.snapshot.catalog.items)
-        answer = await self.engine.ask(Asked(ask, shown))
+        answer = await self.engine.ask(ask)
         if isinstance(answer.found, ZhiyinError):
             raise answer.found
         return self._told(ask, answer, answer.found)
@@ -108,7 +96,7 @@ class Hosted:
     async def ranked(self, ask: Ask) -> Reply:
         """All candidates of an ask in the best order."""
         candidates = ask.candidates or []
-        answer = await self.engine.ask(Asked(msgspec.structs.replace(ask, n=len(candidates), repeat="allow"), ()))
+        answer = await self.engine.ask(msgspec.structs.replace(ask, n=len(candidates), repeat="allow"))
         if isinstance(answer.found, ZhiyinError):
             raise answer.found
         known = [ix for ix in map(answer.snapshot.catalog.items.find, candidates) if ix >= 0]
@@ -124,15 +112,14 @@ class Hosted:
 
     def _told(self, ask: Ask, answer: Answer, found: Found) -> Reply:
         snapshot = answer.snapshot
-        language: Language = ask.language or ("zh" if snapshot.language == "zh" else "en")
-        items = shown_of(snapshot, found, language)
+        items = shown_of(snapshot, found, language_of_ask(snapshot, ask))
         notes = list(found.notes)
         if answer.degraded:
             notes.append(f"answered without the model: {answer.degraded}")
         trace = self.traces.keep(ask, items, found.served_by, snapshot.version, self.tenant.clock())
         return Reply(
             items=items, placement=ask.placement, served_by=found.served_by, model=snapshot.version, trace=trace, title=found.title,
-            degraded=bool(answer.degraded), notes=notes, cursor=trace if items else None,
+            degraded=bool(answer.degraded), notes=notes, cursor=ask.cursor if answer.degraded else found.cursor.token() if found.cursor else None,
         )  # fmt: skip
 
     async def take(self, records: Sequence[EventRecord]) -> list[bool]:

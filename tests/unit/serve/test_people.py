@@ -118,3 +118,16 @@ def test_a_user_of_the_bundle_is_masked_until_it_is_trained_anew(folder: Path) -
     with client_of(folder) as client:
         assert client.post("/v1/shop/recommend", json={"user": "u1"}).json()["notes"] == ["user 'u1' is unknown"]
         assert client.get("/v1/shop/users/u1/export").json()["trained_on"] == []
+
+
+def test_diversity_and_novelty_turn_the_list(folder: Path) -> None:
+    with client_of(folder) as client:
+        plain = client.post("/v1/shop/recommend", json={"user": "u1", "n": 5}).json()["items"]
+        varied = client.post("/v1/shop/recommend", json={"user": "u1", "n": 5, "diversity": 1.0}).json()["items"]
+        assert client.post("/v1/shop/recommend", json={"user": "u1", "n": 5, "diversity": 0.0}).json()["items"] == plain
+        kinds = [int(item["item"][1:]) % 2 for item in varied]
+        assert kinds[0] != kinds[1]
+        novel = client.post("/v1/shop/recommend", json={"n": 29, "novelty": 1.0}).json()["items"]
+        popular = client.post("/v1/shop/recommend", json={"n": 29}).json()["items"]
+        assert [item["item"] for item in novel] != [item["item"] for item in popular]
+        assert client.post("/v1/shop/recommend", json={"diversity": 1.5}).status_code == 422

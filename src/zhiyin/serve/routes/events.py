@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from zhiyin.base.errors import DataError
 from zhiyin.data.record import EventRecord
-from zhiyin.online.answers import time_of
+from zhiyin.online.rows import time_of
 from zhiyin.serve.operation import Call, Operation, Scope
 
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
