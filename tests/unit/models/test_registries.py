@@ -1,4 +1,4 @@
-"""A table becomes a spec in the same way for models, rankers and feature sources."""
+"""A table becomes a spec in the same way for models, rankers, re-rankers and feature sources."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from zhiyin.base.errors import ConfigError, UnknownNameError
 from zhiyin.models.features.registry import source_of
 from zhiyin.models.rank.registry import ranker_of
 from zhiyin.models.registry import spec_of
+from zhiyin.models.rerank.registry import reranker_of
 
 
 @pytest.mark.parametrize(
     ("made", "what", "name", "wrong"),
-    [(spec_of, "model", "ease", "l3"), (ranker_of, "ranker", "trees", "laeves"), (source_of, "feature source", "history", "hour_width")],
+    [
+        (spec_of, "model", "ease", "l3"),
+        (ranker_of, "ranker", "trees", "laeves"),
+        (source_of, "feature source", "history", "hour_width"),
+        (reranker_of, "re-ranker", "mmr", "divrsity"),
+    ],
 )
 def test_a_name_a_table_and_what_is_wrong_with_them(made: Callable[..., Any], what: str, name: str, wrong: str) -> None:
     assert made(name) == made({"kind": name}) == made(made(name).described())

@@ -15,7 +15,6 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.rerank.reranker import RerankerSpec, rearranged, relevance
 from zhiyin.models.rerank.traits import Traits
-from zhiyin.models.roles import Reranker
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +59,7 @@ class FatigueSpec(RerankerSpec):
     keep: Annotated[float, Field(ge=0, le=1)] = 0.6
     half_life_hours: Annotated[float, Field(gt=0)] = 24.0
 
-    def over(self, traits: Traits) -> Reranker:
+    def over(self, traits: Traits) -> Fatigue:
         return Fatigue(self)
 
 

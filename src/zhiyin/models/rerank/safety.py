@@ -17,7 +17,6 @@ from zhiyin.data.requests import Requests
 from zhiyin.data.slates import Slates
 from zhiyin.models.rerank.reranker import RerankerSpec, check_known, kept
 from zhiyin.models.rerank.traits import Traits
-from zhiyin.models.roles import Reranker
 
 
 class SafetySpec(RerankerSpec):
@@ -37,7 +36,7 @@ class SafetySpec(RerankerSpec):
     category: str | None = None
     file: str | None = None
 
-    def over(self, traits: Traits) -> Reranker:
+    def over(self, traits: Traits) -> Safety:
         ids, limits = (set[str](), dict[str, int]()) if self.file is None else read_safety(Path(self.file))
         allowed = np.ones(traits.n_items, np.bool_)
         known = traits.catalog.items.ix_of(sorted(ids | set(self.blocked)))

@@ -19,6 +19,7 @@ from zhiyin.models.rerank.knobs import Reranked, knobs
 from zhiyin.models.rerank.provider import exposure
 from zhiyin.models.rerank.registry import reranker_of
 from zhiyin.models.rerank.reranker import OWN, reranked
+from zhiyin.models.rerank.safety import SafetySpec
 from zhiyin.models.rerank.traits import Traits
 from zhiyin.testing.reranker_contracts import small_lists, small_shop
 
@@ -88,8 +89,7 @@ def test_the_safety_list_holds(tmp_path: Path) -> None:
     table = tmp_path / "safety.csv"
     table.write_text("item_id,category,at_most\ni1,tea,2\n,cup,0\n", encoding="utf-8")
     assert top("safety", n=8, file=str(table)) == [0, 2, 6, 7]
-    safety = reranker_of({"kind": "safety", "at_most": {"tea": 0}}).over(shelf())
-    assert safety.allowed.tolist() == [False] * 4 + [True] * 4  # type: ignore[attr-defined]
+    assert SafetySpec(at_most={"tea": 0}).over(shelf()).allowed.tolist() == [False] * 4 + [True] * 4
 
 
 def test_a_safety_list_that_cannot_be_read_stops(tmp_path: Path) -> None:
