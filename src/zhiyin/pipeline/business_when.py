@@ -111,9 +111,9 @@ def together(scopes: Sequence[Scope], now_us: int) -> bool:
 
     Minutes are tried over the first week on which all windows are open, from now on if it began before.
     """
-    for names in ([s.placements for s in scopes if s.placements is not None],):
-        if names and not frozenset.intersection(*names):
-            return False
+    names = [s.placements for s in scopes if s.placements is not None]
+    if names and not frozenset.intersection(*names):
+        return False
     places = [s.places for s in scopes if s.places is not None]
     if places and not np.logical_and.reduce(places).any():
         return False
