@@ -34,17 +34,15 @@ class Rates:
     def take(self, who: str) -> None:
         """Count one request; raises ``TooMuchError`` (429) that says when the next one may come."""
         now = self._clock()
-        full_at = self._full_at.get(who)
-        if full_at is None:
-            full_at = self._before.get(who, now)
+        full_at = max(self._full_at.get(who) or self._before.get(who, now), now)
         wait_s = full_at - now - self.slack_s
-        if wait_s > 1e-9:
-            raise TooMuchError(
-                f"more than {1 / self.step_s:g} requests per second", "Ask less often, or in batches.", 429, max(1, math.ceil(wait_s))
-            )
+        refused = wait_s > 1e-9
         if len(self._full_at) >= self.most and who not in self._full_at:
             self._before, self._full_at = self._full_at, {}
-        self._full_at[who] = max(full_at, now) + self.step_s
+        self._full_at[who] = full_at if refused else full_at + self.step_s
+        if refused:
+            rate = f"more than {1 / self.step_s:g} requests per second"
+            raise TooMuchError(rate, "Ask less often, or in batches.", 429, max(1, math.ceil(wait_s)))
 
 
 class InFlight:

@@ -22,9 +22,16 @@ _PATIENCE_S = 10
 
 def listen(server: Server, app: Starlette, settings: Settings, told: Callable[[str], None]) -> None:
     """Serve until told to stop: then no connection is accepted any more, what was asked is answered, what is asked from
-    then on is refused with 503, and the logs are closed. ``told`` hears the address once it is taken."""
+    then on is refused with 503, and the logs are closed. ``told`` hears the address once it is taken.
+    """
     taken = bound(settings)
     told(address(settings, taken))
+    with logs.to_stderr():
+        prepared(server, app, settings).run(sockets=[taken])
+
+
+def prepared(server: Server, app: Starlette, settings: Settings) -> GuardedServer:
+    """uvicorn under these settings, not yet running."""
     config = uvicorn.Config(
         app,
         loop="uvloop" if os.name != "nt" else "asyncio",
@@ -39,8 +46,7 @@ def listen(server: Server, app: Starlette, settings: Settings, told: Callable[[s
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-    with logs.to_stderr():
-        GuardedServer(config, server.stop).run(sockets=[taken])
+    return GuardedServer(config, server.stop)
 
 
 def bound(settings: Settings) -> socket.socket:

@@ -16,6 +16,7 @@ SLOWEST = 1 << 20
 """Bytes per second that a large body must reach; small ones have ``read_timeout_s`` in any case."""
 
 
+_TAKEN = (b"application/json", b"text/json", b"application/x-www-form-urlencoded")
 Headers = Mapping[bytes, bytes]
 
 
@@ -58,11 +59,11 @@ def _too_large(largest: int) -> TooMuchError:
 
 
 def check_json(headers: Headers) -> None:
-    """Refuse what says of itself that it is no JSON, or is packed; saying nothing is fine."""
+    """Refuse what says of itself that it is no JSON, or is packed. Saying nothing is fine, and so is what ``curl -d`` says."""
     said = headers.get(b"content-type", b"application/json")
     if said != b"application/json":
         kind = said.partition(b";")[0].strip().lower()
-        if kind not in (b"application/json", b"text/json") and not kind.endswith(b"+json"):
+        if kind not in _TAKEN and not kind.endswith(b"+json"):
             raise RequestError(f"the body is '{kind[:60].decode('latin-1')}', not JSON", "Send Content-Type: application/json.", 415)
     packed = headers.get(b"content-encoding", b"identity").strip().lower()
     if packed not in (b"", b"identity"):

@@ -1,0 +1,90 @@
+"""HTTP by hand, one byte at a time if need be: for requests that no client library would send.
+
+with connected(port) as connection:
+    connection.sendall(request("/health/live", method="GET"))
+    answer = read_answer(connection)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+_PIECE = 1 << 16
+
+
+class Answer(NamedTuple):
+    """Headers by lower-case name."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@contextlib.contextmanager
+def connected(port: int, *, tls: ssl.SSLContext | None = None, limit_s: float = 10.0) -> Iterator[socket.socket]:
+    """A connection to this machine; whatever waits longer than ``limit_s`` raises TimeoutError."""
+    with socket.create_connection(("127.0.0.1", port), timeout=limit_s) as plain:
+        if tls is None:
+            yield plain
+            return
+        with tls.wrap_socket(plain, server_hostname="localhost") as wrapped:
+            yield wrapped
+
+
+def request(path: str, body: bytes = b"", *lines: str, method: str = "POST", length: int | None = None) -> bytes:
+    """One request; ``length`` is what it says of its body (-1: nothing), ``lines`` are further headers."""
+    said = [] if length == -1 else [f"content-length: {len(body) if length is None else length}"]
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "host: localhost", *said, *lines]).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def chunks(*parts: bytes) -> bytes:
+    """A body in chunks, with its end."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def read_answer(connection: socket.socket, rest: bytearray | None = None) -> Answer | None:
+    """The next answer, None where the connection ends before it is whole. ``rest`` keeps what came after it."""
+    data = bytearray() if rest is None else rest
+    while b"\r\n\r\n" not in data:
+        if not _more(connection, data):
+            return None
+    head, _, after = bytes(data).partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    size = int(headers.get("content-length", "0"))
+    data[:] = after
+    while len(data) < size:
+        if not _more(connection, data):
+            return None
+    body = bytes(data[:size])
+    del data[:size]
+    return Answer(int(first.split()[1]), headers, body)
+
+
+def is_over(connection: socket.socket) -> bool:
+    """Whether the other side ends the connection within the time limit of the socket; what it still sends is dropped."""
+    try:
+        while connection.recv(_PIECE):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _more(connection: socket.socket, data: bytearray) -> bool:
+    try:
+        got = connection.recv(_PIECE)
+    except ConnectionError:
+        return False
+    data += got
+    return bool(got)
