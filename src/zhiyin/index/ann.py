@@ -19,6 +19,9 @@ from zhiyin.data.slates import Slates
 from zhiyin.index.ann_cells import SLACK, Cells, look
 from zhiyin.index.scan import SPARSE, ScanIndex, askable, checked, ranked
 
+TOGETHER = 4  # queries from which a scan shares the work between them, and cells do not
+FEW_CELLS = 1 / 32  # of all are still quicker then
+
 
 @dataclass(frozen=True, eq=False)
 class AnnIndex:
@@ -52,9 +55,9 @@ class AnnIndex:
     ) -> Slates:
         """As ``ScanIndex.search``, but for 1 in 100 rows that another may stand for."""
         queries = checked(queries, self.matrix)
-        longest = 0 if exclude is None or not len(exclude) else int(exclude.lengths.max())
+        longest = _longest(exclude)
         mask = allowed if self.scan.part.ceiling is None else self.scan.live if allowed is None else allowed & self.scan.live
-        n_cells = 0 if candidates is not None or k < 1 else self._n_cells(k + longest, mask)
+        n_cells = 0 if candidates is not None or k < 1 else self._n_cells(k + longest, mask, len(queries))
         if n_cells == 0:
             return self.scan.search(queries, k, exclude=exclude, candidates=candidates, allowed=allowed)
         keep = askable(queries)
@@ -71,12 +74,13 @@ class AnnIndex:
         again = self.scan.search(queries[short], k, exclude=None if exclude is None else exclude.take(short), allowed=allowed)
         return _replaced(slates, short, again)
 
-    def _n_cells(self, depth: int, mask: Bool | None) -> int:
+    def _n_cells(self, depth: int, mask: Bool | None, n_queries: int) -> int:
         """Cells to look into for lists this deep, 0 = leave it to the scan."""
         if self.store is None:
             return 0
         share = 1.0 if mask is None else np.count_nonzero(mask) / max(len(mask), 1)
-        return self.cells.needed(depth / share) if share > SPARSE else 0
+        n_cells = self.cells.needed(depth / share) if share > SPARSE else 0
+        return 0 if n_queries >= TOGETHER and n_cells > FEW_CELLS * len(self.cells.centres) else n_cells
 
     def with_rows(self, rows: Float32) -> Self:
         return self._with(self.scan.with_rows(rows))
@@ -87,6 +91,12 @@ class AnnIndex:
     def _with(self, scan: ScanIndex) -> Self:
         same = scan.part.packed is self.scan.part.packed
         return replace(self, scan=scan, store=self.store if same else self.cells.store(scan))
+
+
+def _longest(lists: Ragged | None) -> int:
+    if lists is None or not len(lists.values):
+        return 0
+    return len(lists.values) if len(lists) == 1 else int(lists.lengths.max())
 
 
 def _kept(found: Int64, keep: Bool, exclude: Ragged | None) -> tuple[Int64, Int64]:
@@ -102,6 +112,8 @@ def _kept(found: Int64, keep: Bool, exclude: Ragged | None) -> tuple[Int64, Int6
 
 def _listed(found: Int64, lists: Ragged) -> Bool:
     """Cells of (b, depth) numbers that stand in the list of their row."""
+    if len(found) == 1:
+        return np.asarray((found[:, :, None] == lists.values).any(axis=2))
     width = int(lists.lengths.max())
     if found.size * width > 500_000:
         n = max(int(found.max(initial=0)), int(lists.values.max())) + 2

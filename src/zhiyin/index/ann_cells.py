@@ -21,9 +21,9 @@ from zhiyin.index.scan import ScanIndex
 from zhiyin.index.scan_part import taken
 
 DEPTHS = (16, 64, 256)
-TARGET = 0.995  # share of the deeper half of a list that must be found
-MARGIN = 2  # times the cells that were needed are looked into, because other queries lie differently
-MOST = 1 / 32  # of all cells may be needed; looking into more costs as much as a scan
+TARGET = 0.997  # share of the deeper half of a list that must be found, on the queries that are measured
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # cells
+MOST = 1 / 8  # of all cells; looking into more costs more than a scan
 SLACK = 8  # more rows are asked for, because half precision swaps neighbours at the end of a list
 
 
@@ -115,17 +115,17 @@ def _measured(store: Any, queries: Float32, truth: Slates, n_cells: int) -> Int3
     known: list[tuple[int, int]] = []
     rows, width = truth.items.rows, store.ntotal + int(truth.item_ix.max(initial=0)) + 2
     rank = np.arange(len(rows)) - truth.offsets[rows]
-    n_probed = 1
+    steps = [n for n in STEPS if n <= MOST * n_cells]
+    at = 0
     for depth in DEPTHS:
         late = (rank >= depth // 2) & (rank < depth)
-        wanted, share = (rows * width + truth.item_ix)[late], 0.0
-        while n_probed <= MOST * n_cells:
-            found = look(store, queries, depth + SLACK, n_probed)
-            share = float(np.isin(wanted, (np.arange(len(queries))[:, None] * width + found)[found >= 0]).mean()) if len(wanted) else 0.0
-            if share >= TARGET:
-                known.append((depth, MARGIN * n_probed))
+        wanted = (rows * width + truth.item_ix)[late]
+        while at < len(steps) and len(wanted):
+            found = look(store, queries, depth + SLACK, steps[at])
+            if np.isin(wanted, (np.arange(len(queries))[:, None] * width + found)[found >= 0]).mean() >= TARGET:
                 break
-            n_probed *= 2
-        if share < TARGET:
+            at += 1
+        if at == len(steps) or not len(wanted):
             break
+        known.append((depth, steps[at]))
     return np.array(known, np.int32).reshape(-1, 2)

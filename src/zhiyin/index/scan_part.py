@@ -135,7 +135,10 @@ def places(numbers: Int32, wanted: AnyArray) -> tuple[Int64, Bool]:
 def hide(scores: AnyArray, numbers: Int32, lists: Ragged, value: float | np.int32) -> None:
     """Overwrite, in place, the columns of each row that stand for the row numbers of its list."""
     at, here = places(numbers, lists.values)
-    scores[lists.rows[here], at[here]] = value
+    if len(scores) == 1:
+        scores[0, at[here]] = value
+    else:
+        scores[lists.rows[here], at[here]] = value
 
 
 def likely(said: Approximate, k: int) -> tuple[Int64, Int64, Int64]:
