@@ -59,8 +59,9 @@ class EventLog(Protocol):
         ...
 
     def erase(self, *, users: Collection[str] = (), sessions: Collection[str] = ()) -> int:
-        """Remove every event of these users and sessions for good and say how many; other events keep their positions.
+        """Remove every event of these users for good, and those of these sessions that name no user; say how many.
 
+        Other events keep their positions, also those of somebody else who was known in the same session.
         Covers what was answered before the call. An erased ``event_id`` is forgotten too: sent again, it is new.
         When it raises StoreError some may be left: call it again.
         """

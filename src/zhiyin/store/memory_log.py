@@ -50,7 +50,7 @@ class MemoryLog:
     def erase(self, *, users: Collection[str] = (), sessions: Collection[str] = ()) -> int:
         """See ``EventLog.erase``."""
         with self._lock:
-            gone = {p: r for p, r in self._events.items() if r.user in set(users) or r.session in set(sessions)}
+            gone = {p: r for p, r in self._events.items() if r.user in users or (r.user is None and r.session in sessions)}
             for position, record in gone.items():
                 del self._events[position]
                 del self._positions[record.event_id]

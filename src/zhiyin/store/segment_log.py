@@ -29,7 +29,7 @@ from zhiyin.data.record import EventRecord
 from zhiyin.store.disk import Disk
 from zhiyin.store.event_ids import IdTable
 from zhiyin.store.event_log import LogStatus, packed, unpacked
-from zhiyin.store.frames import Frame, Gap
+from zhiyin.store.frames import Frame, Gap, frame_at
 from zhiyin.store.group_commit import GroupCommit
 from zhiyin.store.segment_writer import BOOT, END, WORDS, SegmentWriter
 from zhiyin.store.segments import FullSegment, SegmentFolder, damage_said, frames_from, look_through, table_of, without
@@ -115,7 +115,7 @@ class SegmentLog:
                 raise StoreError(f"{self._name} could not erase all: {error.strerror or error}", "Erase again.") from None
             finally:
                 shared.close()
-        self._places.clear()
+        self._places = {}
         return removed
 
     def status(self) -> LogStatus:
@@ -189,9 +189,7 @@ class SegmentLog:
             after, at = frame.position, (first, frame.start)
             yield after, record
         if at[0]:
-            self._places[after] = at
-            while len(self._places) > _MOST_PLACES:
-                self._places.pop(next(iter(self._places)))
+            self._places = dict([*self._places.items(), (after, at)][-_MOST_PLACES:])
 
     def _frames(self, after: int) -> Iterator[tuple[int, Frame]]:
         """Durable frames beyond a position, each with the first position of its segment."""
@@ -200,11 +198,11 @@ class SegmentLog:
             return
         firsts = self._files.firsts(after)
         for first in firsts:
-            start, log = self._start(first, after), self._files.log(first)
+            log = self._files.log(first)
             try:
-                end, data = self._durable(), self._disk.read(log, start)  # in this order: what is durable now is in the data
+                end, start, data = self._durable(), *self._data(first, after)  # in this order: what is durable now is in the data
                 if end is None and (end := self._durable()) is not None:
-                    data = self._disk.read(log, start)  # a writer has just started
+                    start, data = self._data(first, after)  # a writer has just started
             except FileNotFoundError:
                 continue  # all that was in it has been erased meanwhile
             for found in frames_from(data, start):
@@ -216,14 +214,15 @@ class SegmentLog:
                 elif found.position > after:
                     yield first, found
 
-    def _start(self, first: int, after: int) -> int:
-        """Where to start reading a segment: at the event where a reader stopped, if it still stands there."""
-        segment, offset = self._places.get(after, (0, 0))
-        if segment != first:
-            return 0
-        head = self._disk.read(self._files.log(first), offset, 1 << 16)
-        found = next(frames_from(head, offset), None)
-        return offset if found is not None and not isinstance(found, Gap) and found.position == after else 0
+    def _data(self, first: int, after: int) -> tuple[int, bytes]:
+        """A segment from the event on where a reader stopped, if that still stands there, or all of it; and where this starts."""
+        segment, start = self._places.get(after, (0, 0))
+        if segment == first and start:
+            data = self._disk.read(self._files.log(first), start)
+            stopped = frame_at(data, 0)
+            if stopped is not None and stopped.position == after:
+                return start, data
+        return 0, self._disk.read(self._files.log(first))
 
     def _erased(self, writer: SegmentWriter, segment: FullSegment, users: frozenset[str], sessions: frozenset[str]) -> int:
         """Rewrite one segment without these people; how many events that took."""
@@ -241,7 +240,7 @@ class SegmentLog:
                 record = unpacked(payload)
             except ValueError:
                 return True  # unreadable: nobody can say whose it was
-            return record.user in users or record.session in sessions
+            return record.user in users or (record.user is None and record.session in sessions)
 
         needles = [name.encode() for name in users | sessions]
         left = without(data, needles, gone, intact=table is not None and table.crc == zlib.crc32(data))

@@ -69,9 +69,11 @@ class SqlLog:
         """See ``EventLog.erase``. Backups and archived logs of the database are its operator's."""
         removed = 0
         with self._database.writing() as connection:
-            for column, names in ((_EVENTS.c.user_id, users), (_EVENTS.c.session_id, sessions)):
-                for some in chunks(list(names)):
-                    removed += connection.execute(sa.delete(_EVENTS).where(column.in_(some))).rowcount
+            for some in chunks(list(users)):
+                removed += connection.execute(sa.delete(_EVENTS).where(_EVENTS.c.user_id.in_(some))).rowcount
+            for some in chunks(list(sessions)):
+                theirs = _EVENTS.c.session_id.in_(some) & _EVENTS.c.user_id.is_(None)
+                removed += connection.execute(sa.delete(_EVENTS).where(theirs)).rowcount
         if removed:
             self._database.clean(_EVENTS.name)
         return removed

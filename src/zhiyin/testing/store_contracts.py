@@ -150,9 +150,11 @@ def erased(case: LogCase) -> None:
     """A person's events are gone for good, all others stay where they were."""
     log = case.open()
     log.append(events(100))
-    log.append([event("s1", session="s", user="u1"), event("s2", session="s"), event("s3", session="z")])
+    log.append(
+        [event("s1", session="s", user="u1"), event("s2", session="s"), event("s3", session="z"), event("s4", session="s", user="u3")]
+    )
     before = list(log.read())
-    left = [(p, r) for p, r in before if r.user not in {"u1", "u2"} and r.session != "s"]
+    left = [(p, r) for p, r in before if r.user not in {"u1", "u2"} and (r.session != "s" or r.user)]
     require(log.erase(users=["u1", "u2", "nobody"], sessions=["s"]) == len(before) - len(left), "erase tells how many events it removed")
     for reopened in (False, True):
         log = case.again(log) if reopened else log
