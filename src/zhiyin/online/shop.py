@@ -7,7 +7,7 @@ other share one building, so a hundred puts at once cost about as much as one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,11 @@ from zhiyin.base.errors import DataError, UnknownNameError, nearest
 from zhiyin.data.build_items import available_at
 from zhiyin.online.rows import time_of
 from zhiyin.online.snapshot import Snapshot
+from zhiyin.pipeline.business_file import RuleFile
+from zhiyin.pipeline.finding import Finder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.tables import Change, TableStore
+from zhiyin.text.synonyms import Synonyms
 
 ITEMS = "items"
 Clock = Callable[[], int]
@@ -50,6 +53,7 @@ class Shop:
         # An item deleted before the bundle was trained is in it, and must stay out of sight.
         self._gone = {change.id for change in changed_items(tables, 0)[0] if change.body is None}
         self._building = threading.Lock()
+        self._dirty: set[str] | None = None  # items changed since a search index was begun
         with self._building:
             self._apply(always=bool(self._gone))
 
@@ -117,7 +121,7 @@ class Shop:
         """Let items begin and end as their publish and expire times pass."""
         with self._building:
             now = self._available(self._snapshot.recommender)
-            if now.catalog.available is not self._snapshot.catalog.available:
+            if now.catalog is not self._snapshot.catalog:
                 self._swap(now)
 
     @contextmanager
@@ -126,9 +130,31 @@ class Shop:
         with self._building:
             changed, applied = changed_items(self.tables, since)
             recommender = self._available(with_items(snapshot.recommender, changed))
-            fresh = Snapshot(recommender, snapshot.version, snapshot.revision)
+            fresh = replace(snapshot, recommender=recommender, rule_file=self._snapshot.rule_file)
+            if snapshot.finder is not None:
+                fresh = replace(fresh, finder=_followed(snapshot.finder, fresh, {change.id for change in changed}))
             yield fresh
             self._snapshot, self._applied = fresh, applied
+
+    def rule(self, rule_file: RuleFile | None) -> None:
+        """Follow other business rules from now on; raises ``ConfigError`` where one makes no sense, and keeps the old ones."""
+        with self._building:
+            fresh = replace(self._snapshot, rule_file=rule_file)
+            _ = fresh.rules
+            self._snapshot = fresh
+            self._adopt(fresh)
+
+    def index(self, synonyms: Synonyms | None = None) -> None:
+        """Build the search index of all items; takes .2 ms an item, answers and changes go on meanwhile."""
+        with self._building:
+            begun, self._dirty = self._snapshot, set()
+        finder = Finder.of(begun.recommender.data, begun.recommender.reader, synonyms=synonyms)
+        with self._building:
+            now, dirty, self._dirty = self._snapshot, self._dirty or set(), None
+            if now.version != begun.version:
+                return  # another bundle took over, and has its own index built
+            self._snapshot = replace(now, finder=_followed(finder, now, dirty))
+            self._adopt(self._snapshot)
 
     def _apply(self, *, always: bool = False) -> None:
         changed, self._applied = changed_items(self.tables, self._applied)
@@ -136,7 +162,7 @@ class Shop:
             return
         self._gone |= {change.id for change in changed if change.body is None}
         self._gone -= {change.id for change in changed if change.body is not None}
-        self._swap(self._available(with_items(self._snapshot.recommender, changed)))
+        self._swap(self._available(with_items(self._snapshot.recommender, changed)), {change.id for change in changed})
 
     def _available(self, recommender: Recommender) -> Recommender:
         """The same with what may be shown now: not deleted, switched on, published, not expired."""
@@ -151,9 +177,12 @@ class Shop:
         )
         return recommender if same else recommender.with_catalog(replace(catalog, available=shown))
 
-    def _swap(self, recommender: Recommender) -> None:
+    def _swap(self, recommender: Recommender, changed: Collection[str] = ()) -> None:
         old = self._snapshot
-        self._snapshot = Snapshot(recommender, old.version, old.revision + 1)
+        if self._dirty is not None:
+            self._dirty |= set(changed)
+        fresh = replace(old, recommender=recommender, revision=old.revision + 1, finder=None)
+        self._snapshot = replace(fresh, finder=None if old.finder is None else _followed(old.finder, fresh, changed))
         self._adopt(self._snapshot)
 
     def _known(self, ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -178,6 +207,13 @@ class Shop:
                 raise DataError(f"item '{item[:80]}': the items have no column '{name[:80]}'", nearest(name, columns))
             out[name] = value if value is None else _fitting(item, name, value, columns[name])
         return out
+
+
+def _followed(finder: Finder, snapshot: Snapshot, changed: Collection[str]) -> Finder:
+    """A search index brought up to the catalogue of a snapshot."""
+    known = len(finder.data.catalog)
+    rows = sorted(ix for ix in map(snapshot.catalog.items.find, changed) if 0 <= ix < known)
+    return finder.with_data(snapshot.recommender.data, rows)
 
 
 def changed_items(tables: TableStore, since: int) -> tuple[list[Change], int]:

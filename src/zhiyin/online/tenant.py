@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from zhiyin.online.living import Living
 from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
+from zhiyin.pipeline.finding import Finder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.tables import Row, TableStore
@@ -175,6 +177,9 @@ class Tenant:
         the old one answers meanwhile.
         """
         living = self._made(recommender, version, after, self.shop.tables)
+        if self.snapshot.finder is not None:  # who could search goes on searching
+            finder = Finder.of(recommender.data, recommender.reader, synonyms=self.snapshot.finder.synonyms)
+            living.snapshot = replace(living.snapshot, finder=finder)
         with self.shop.replacing(living.snapshot, since) as fresh:
             living.adopt(fresh)
             living.catch_up(self.log)

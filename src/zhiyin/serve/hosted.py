@@ -117,9 +117,10 @@ class Hosted:
         if answer.degraded:
             notes.append(f"answered without the model: {answer.degraded}")
         trace = self.traces.keep(ask, items, found.served_by, snapshot.version, self.tenant.clock())
+        cursor = found.cursor.token() if found.cursor else None
         return Reply(
             items=items, placement=ask.placement, served_by=found.served_by, model=snapshot.version, trace=trace, title=found.title,
-            degraded=bool(answer.degraded), notes=notes, cursor=ask.cursor if answer.degraded else found.cursor.token() if found.cursor else None,
+            degraded=bool(answer.degraded), notes=notes, cursor=ask.cursor if answer.degraded else cursor,
         )  # fmt: skip
 
     async def take(self, records: Sequence[EventRecord]) -> list[bool]:

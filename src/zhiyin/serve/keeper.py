@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 
 from zhiyin.base.errors import ZhiyinError
+from zhiyin.pipeline.business_file import read_rules
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.hosted import Hosted
+from zhiyin.text.synonyms import Synonyms
 
 log = logging.getLogger("zhiyin.serve")
 
+RULES = "rules.toml"
+SYNONYMS = ("synonyms.toml", "synonyms.txt")
 LOOK_S = 1.0
 REFRESH_S = 30.0
 
@@ -26,6 +30,7 @@ class Keeper:
         self.tenants = tenants
         self.retrain_every_h = retrain_every_h
         self._stamps = {name: hosted.bundles.stamp() for name, hosted in tenants.items()}
+        self._rules: dict[str, int] = {}
         self._training: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zhiyin-keeper", daemon=True)
@@ -41,6 +46,8 @@ class Keeper:
 
     def _run(self) -> None:
         refreshed = trained = time.monotonic()
+        for name, hosted in self.tenants.items():
+            self._guarded(self.look, name, hosted)
         while not self._stop.wait(LOOK_S):
             now = time.monotonic()
             for name, hosted in self.tenants.items():
@@ -73,6 +80,22 @@ class Keeper:
                 log.info("tenant %s: serves model %s", name, served.version)
         hosted.tenant.catch_up()
         hosted.tenant.shop.catch_up()
+        self.tune(name, hosted)
+        if hosted.tenant.snapshot.finder is None:
+            hosted.tenant.shop.index(self._synonyms(hosted))
+
+    def tune(self, name: str, hosted: Hosted) -> None:
+        """Follow ``rules.toml`` where it was changed; rules that make no sense are logged, and the old ones stay."""
+        path = hosted.home / RULES
+        stamp = path.stat().st_mtime_ns if path.is_file() else 0
+        if stamp != self._rules.get(name, 0):
+            self._rules[name] = stamp
+            hosted.tenant.shop.rule(read_rules(path) if stamp else None)
+
+    @staticmethod
+    def _synonyms(hosted: Hosted) -> Synonyms | None:
+        path = next((hosted.home / name for name in SYNONYMS if (hosted.home / name).is_file()), None)
+        return None if path is None else Synonyms.read(path)
 
     def refresh(self, name: str, hosted: Hosted) -> None:
         """Items whose time has come, or is over."""

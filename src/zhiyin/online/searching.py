@@ -1,0 +1,137 @@
+"""Search over what is recommended: the same items, filters and people, from the same snapshot."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from zhiyin.base.arrays import Float32
+from zhiyin.base.errors import ConfigError
+from zhiyin.data.requests import Requests
+from zhiyin.online.asks import Count, Id, Share
+from zhiyin.online.snapshot import Snapshot
+from zhiyin.online.tenant import Tenant
+
+_LIKED = 500
+_MOST_OFFSET = 10_000
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody typed. ``facets`` names what to count by (all where left out); ``offset`` is the place of the first
+    item. With ``user`` or ``session`` the order leans to what he likes, by ``preference`` (0..1), unless ``personalized`` is false.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    n: Count = 10
+    offset: Annotated[int, Meta(ge=0, le=_MOST_OFFSET)] = 0
+    filter: str | dict[str, Any] | None = None
+    facets: Annotated[list[str], Meta(max_length=50)] | None = None
+    user: Id | None = None
+    session: Id | None = None
+    personalized: bool = True
+    preference: Share | None = None
+    language: Literal["en", "zh"] | None = None
+
+
+class Hit(msgspec.Struct, frozen=True):
+    item: str
+    title: str
+    score: float
+    why: str
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A value of a facet, and how many of the items found have it."""
+
+    value: str
+    count: int
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """One page. ``understood`` is the query as it was read; ``fallback`` says what was given up where nothing had the words
+    ("" = nothing), ``note`` says it in a sentence; ``next`` is the offset of the next page, null at the end.
+    """
+
+    items: list[Hit]
+    total: int
+    understood: str
+    facets: dict[str, list[Value]]
+    fallback: str
+    note: str
+    personalised: float
+    next: int | None
+    model: str
+    degraded: bool = False
+
+
+class Complete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    text: Annotated[str, Meta(max_length=200)]
+    n: Annotated[int, Meta(ge=1, le=50)] = 8
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """``kind`` is "title", or the column a text is a value of."""
+
+    text: str
+    kind: str
+
+
+def search(tenant: Tenant, said: Search) -> Results:
+    """One page of what was asked for."""
+    snapshot = tenant.snapshot
+    allowed = snapshot.mask(said.filter) if said.filter is not None else None
+    if snapshot.finder is None:
+        return _without_index(snapshot, said, "the search index is being built")
+    liked = _liked(tenant, snapshot, said) if said.personalized and (said.user or said.session) else None
+    found = snapshot.finder.search(
+        said.text, said.n, allowed=allowed, facets=said.facets, preference=liked, preference_share=said.preference, offset=said.offset
+    )
+    return Results(
+        items=[Hit(item.item_id, item.title, item.score, item.reason) for item in found],
+        total=found.total, understood=found.understood,
+        facets={name: [Value(c.value, c.count) for c in counts] for name, counts in found.facets.items()},
+        fallback=found.fallback, note=found.note, personalised=found.personalised, next=found.next_offset, model=snapshot.version,
+    )  # fmt: skip
+
+
+def complete(tenant: Tenant, said: Complete) -> list[Completed]:
+    """What somebody may be typing."""
+    finder = tenant.snapshot.finder
+    return [] if finder is None else [Completed(c.text, c.kind) for c in finder.complete(said.text, said.n)]
+
+
+def _liked(tenant: Tenant, snapshot: Snapshot, said: Search) -> Float32 | None:
+    """How much the asker likes each item, by place in his list: (n_items,); None for somebody nobody knows."""
+    person = tenant.people.find(said.user, said.session)
+    if person < 0 or said.user in tenant.private:
+        return None
+    now = np.array([tenant.clock()], np.int64)
+    if snapshot.recommender.data.manifest.order != "time":
+        now = np.array([snapshot.recommender.newest_us], np.int64)
+    known = person if person < snapshot.recommender.data.n_users else -1
+    request = Requests.of(tenant.people.history(np.array([person]), now), np.array([known]), now)
+    slates = snapshot.recommender.model.retrieve(request, _LIKED)
+    liked = np.zeros(len(snapshot.catalog), np.float32)
+    liked[slates.item_ix] = 1.0 / (1.0 + np.arange(len(slates.item_ix)) / 20.0)
+    return liked
+
+
+def _without_index(snapshot: Snapshot, said: Search, why: str) -> Results:
+    """What can be said without the index: by meaning where items have text, else what is popular."""
+    allowed = snapshot.mask(said.filter) if said.filter is not None else None
+    try:
+        vectors = snapshot.recommender.asker.query(said.text)[None, :]
+        request = Requests.of(snapshot.recommender.asker.given([], 0), query_vectors=vectors, allowed=allowed)
+        rows = snapshot.recommender.by_text(request, said.n + said.offset).item_ix[said.offset :].tolist()
+        fallback = "meaning"
+    except ConfigError:
+        rows = [ix for ix in snapshot.popular.tolist() if allowed is None or allowed[ix]][said.offset : said.offset + said.n]
+        fallback = "popular"
+    hits = [Hit(snapshot.ids[ix], snapshot.titles[ix], 1.0 / (1 + place), why) for place, ix in enumerate(rows)]
+    return Results(
+        items=hits, total=len(hits), understood=said.text, facets={}, fallback=fallback, note=why, personalised=0.0, next=None,
+        model=snapshot.version, degraded=True,
+    )  # fmt: skip

@@ -1,0 +1,24 @@
+"""Search and completion."""
+
+from __future__ import annotations
+
+import asyncio
+
+from zhiyin.online.searching import Complete, Completed, Results, Search, complete, search
+from zhiyin.serve.operation import Call, Operation, Scope
+
+
+async def search_items(call: Call) -> Results:
+    return await asyncio.to_thread(search, call.tenant.tenant, call.body)
+
+
+async def complete_text(call: Call) -> list[Completed]:
+    return await asyncio.to_thread(complete, call.tenant.tenant, call.body)
+
+
+_SEARCH, _COMPLETE = "/v1/{tenant}/search", "/v1/{tenant}/complete"
+
+OPERATIONS = (
+    Operation("search", "POST", _SEARCH, Scope.RECOMMEND, search_items, "Items for what somebody typed.", Results, Search),
+    Operation("complete", "POST", _COMPLETE, Scope.RECOMMEND, complete_text, "What somebody may be typing.", list[Completed], Complete),
+)
