@@ -98,7 +98,7 @@ def test_rules_pin_and_bury_from_the_moment_the_file_is_there(client: TestClient
     before = [item["item"] for item in items]
     time.sleep(0.01)
     rules.write_text("[pin.summer]\nitm = 3\n")
-    with pytest.raises(ConfigError, match="key 'item' is missing in rules.toml line 1"):
+    with pytest.raises(ConfigError, match=r"key 'item' is missing in rules\.toml line 1"):
         client.keeper()  # type: ignore[attr-defined]
     assert [item["item"] for item in client.post("/v1/shop/recommend", json={"n": 12}).json()["items"]] == before
     rules.unlink()
