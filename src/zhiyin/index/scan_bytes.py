@@ -1,14 +1,14 @@
 """Rows as bytes: inner products at an eighth of the cost, and how wrong they can be at most.
 
 A row x becomes whole numbers c with x_d = scale_d * (c_d + r_d), |r_d| <= 1/2, one scale per dimension;
-a query q, multiplied by the scales, becomes step * (p_d + e_d) with whole p_d in -63 .. 63. Then
+a query q, multiplied by the scales, becomes step * (p_d + e_d) with whole p_d in -127 .. 127. Then
 
     q.x = step * (p.c) + step * (e.c) + (q scale).r
     |q.x - step * (p.c)| <= step * |e| max|c| + |q scale| max|r|          (Cauchy-Schwarz, twice)
 
 and p.c is summed without rounding. That bound makes a search exact: ``scan`` looks again, in full
-precision, at every row that the bound does not rule out. Queries have 7 bits because processors
-without 8-bit dot products add two products in 16 bits: 2 * 127 * 127 is the most that fits.
+precision, at every row that the bound does not rule out. Processors without 8-bit dot products add two
+products in 16 bits, where 2 * 127 * 127 is the most that fits: there, p_d is in -63 .. 63.
 
 onnxruntime multiplies (MatMulInteger, one thread): .1 ms for 100,000 rows of 64, .02 ms each in a batch
 of 8, where float32 BLAS takes .8 and .2 and faiss' scalar quantisers .3 (``bench/index_speed.py``).
@@ -17,6 +17,7 @@ of 8, where float32 BLAS takes .8 and .2 and faiss' scalar quantisers .3 (``benc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,6 @@ import numpy.typing as npt
 
 from zhiyin.base.arrays import Float32, Float64, Int32
 
-LEVELS = 63  # of a query, either side of zero
 STEPS = 127  # of a row
 PAD = 32  # rows are padded to a multiple, so that ``scan`` can take maxima of equal blocks
 
@@ -46,6 +46,7 @@ class Bytes:
     scale: Float64  # (dim,)
     longest: float  # max |c|
     residual: float  # max |r|, and what float32 may do to an inner product
+    levels: int  # of a query, either side of zero
     session: Any
 
     @classmethod
@@ -65,12 +66,12 @@ class Bytes:
         # Summed in float32 in whatever order, dim products err by less than dim 2^-23 |q||x|; twice that, as
         # the sum that ranks and the sum somebody compares it with may err either way.
         residual += 2 * dim * 2.0**-23 * (longest + residual)
-        return cls(n, scale, longest, residual, _multiplier(packed))
+        return cls(n, scale, longest, residual, levels(), _multiplier(packed, levels()))
 
     def scores(self, queries: Float32) -> Approximate:
         """Of (b, dim) queries that are finite and not zero."""
         scaled = queries * self.scale
-        step = np.maximum.reduce(np.abs(scaled), axis=1) / LEVELS
+        step = np.maximum.reduce(np.abs(scaled), axis=1) / self.levels
         if not step.all():
             step[step == 0] = 1.0  # the rows have nothing in the dimensions asked for
         levels = scaled / step[:, None]
@@ -78,13 +79,21 @@ class Bytes:
         slack = np.sqrt(np.einsum("ij,ij->i", levels, levels)) * self.residual
         levels -= whole
         slack += np.sqrt(np.einsum("ij,ij->i", levels, levels)) * self.longest
-        whole += LEVELS + 1
+        whole += self.levels + 1
         (found,) = self.session.run(None, {"queries": whole.astype(np.uint8)})
         return Approximate(found, step, slack)
 
 
-def _multiplier(packed: npt.NDArray[np.int8]) -> Any:
-    """A session that multiplies (b, dim) unsigned bytes, less 64, by the packed (dim, n): (b, n) int32."""
+@cache
+def levels() -> int:
+    """127 where this processor multiplies bytes without overflow, else 63; asked of the processor once."""
+    session = _multiplier(np.full((64, PAD), 127, np.int8), 127)
+    (found,) = session.run(None, {"queries": np.full((1, 64), 255, np.uint8)})
+    return 127 if bool((found == 64 * 127 * 127).all()) else 63
+
+
+def _multiplier(packed: npt.NDArray[np.int8], n_levels: int) -> Any:
+    """A session that multiplies (b, dim) unsigned bytes, less n_levels + 1, by the packed (dim, n): (b, n) int32."""
     import onnxruntime
     from onnx import TensorProto, helper
 
@@ -97,7 +106,7 @@ def _multiplier(packed: npt.NDArray[np.int8]) -> Any:
         "scan",
         [helper.make_tensor_value_info("queries", TensorProto.UINT8, [None, dim])],
         [helper.make_tensor_value_info("scores", TensorProto.INT32, [None, n])],
-        [rows, helper.make_tensor("zero", TensorProto.UINT8, [], [LEVELS + 1])],
+        [rows, helper.make_tensor("zero", TensorProto.UINT8, [], [n_levels + 1])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     options = onnxruntime.SessionOptions()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhiyin.base.arrays import Bool, Float32, Ragged
+from zhiyin.index import scan_bytes
 from zhiyin.index.exact import ExactIndex
 from zhiyin.index.scan import ScanIndex, Subsets
 from zhiyin.index.scan_bytes import Bytes
@@ -67,6 +68,15 @@ def test_it_finds_what_the_exact_index_finds(kind: str) -> None:
             np.testing.assert_allclose(one.score, two.score, rtol=1e-5, atol=1e-35)
             if kind == "whole numbers":  # sums of whole numbers are exact, so ties must be settled alike
                 np.testing.assert_array_equal(one.item_ix, two.item_ix)
+
+
+def test_processors_without_products_of_bytes_get_queries_of_seven_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scan_bytes.levels() in (63, 127)
+    monkeypatch.setattr(scan_bytes, "levels", lambda: 63)
+    rows, queries = rows_of("plain", 3_000, 24, 0), rows_of("plain", 40, 24, 1)
+    scan = ScanIndex.of(rows)
+    assert scan.part.packed is not None and scan.part.packed.levels == 63
+    np.testing.assert_array_equal(scan.search(queries, 10).item_ix, ExactIndex.of(rows).search(queries, 10).item_ix)
 
 
 def test_rows_too_long_for_the_common_scale_stay_as_they_are() -> None:
