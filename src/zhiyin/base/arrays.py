@@ -31,10 +31,13 @@ def row_of_flat(offsets: Int64) -> Int64:
 
 def flat_positions(offsets: Int64, rows: AnyArray) -> tuple[Int64, Int64]:
     """Positions of the given lists one after another, and the offsets of that new order."""
-    lengths = np.diff(offsets)[rows]
+    at = np.asarray(rows)
+    if at.dtype == np.bool_:
+        at = np.flatnonzero(at)
+    begin = offsets[:-1][at]
+    lengths = offsets[1:][at] - begin  # of the lists asked for alone: there may be millions of others
     new = offsets_of(lengths)
-    start = np.repeat(offsets[:-1][rows] - new[:-1], lengths)
-    return start + np.arange(new[-1], dtype=np.int64), new
+    return np.repeat(begin - new[:-1], lengths) + np.arange(new[-1], dtype=np.int64), new
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,19 +85,17 @@ class Dataset:
         ``users`` (n,) row numbers, -1 = unknown (empty history); ``now_us`` (n,).
         """
         rows, offsets = self.by_user
-        known = np.where(np.asarray(users) >= 0, users, 0)
-        positions, new = flat_positions(offsets, known)
+        asked, e = np.asarray(users), self.events
+        positions, ends = flat_positions(offsets, np.maximum(asked, 0))
         flat = rows[positions]
-        lists = np.repeat(np.arange(len(known)), np.diff(new))
-        keep = np.asarray(users)[lists] >= 0
+        time = e.time_us[flat]
+        keep = np.repeat(asked >= 0, np.diff(ends))
         if now_us is not None:
-            keep &= self.events.time_us[flat] < np.asarray(now_us)[lists]
-        flat, lists = flat[keep], lists[keep]
-        e = self.events
-        return Histories(
-            offsets_of(np.bincount(lists, minlength=len(known))),
-            e.item_ix[flat], e.kind_ix[flat], e.time_us[flat], e.place_ix[flat], e.weight[flat],
-        )  # fmt: skip
+            keep &= time < np.repeat(np.asarray(now_us), np.diff(ends))
+        if not keep.all():
+            lists = np.repeat(np.arange(len(asked)), np.diff(ends))[keep]
+            flat, time, ends = flat[keep], time[keep], offsets_of(np.bincount(lists, minlength=len(asked)))
+        return Histories(ends, e.item_ix[flat], e.kind_ix[flat], time, e.place_ix[flat], e.weight[flat])
 
     def matrix(self, weights: Float32 | None = None) -> sp.csr_matrix:
         """User-item matrix (n_users, n_items) float32; repeated events add up."""

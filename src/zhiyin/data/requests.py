@@ -140,5 +140,8 @@ class Requests:
 
     def chunks(self, size: int) -> Iterator[Requests]:
         """In order, at most ``size`` at a time: bounded memory for any number."""
+        if 0 < len(self) <= size:
+            yield self
+            return
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))

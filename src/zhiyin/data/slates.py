@@ -78,6 +78,8 @@ class Slates:
         given = list(parts)
         if not given:
             return cls(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        if len(given) == 1:
+            return given[0]
         names = [name for name in given[0].columns if all(name in p.columns for p in given)]
         return cls(
             offsets_of(np.concatenate([p.lengths for p in given])),
