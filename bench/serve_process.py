@@ -74,6 +74,17 @@ class Process:
                 return int(line.split()[1]) * 1024
         return 0
 
+    def settled(self, limit_s: float = 120.0) -> float:
+        """Wait until it does nothing by itself any more; the seconds that took."""
+        begun = time.perf_counter()
+        before = self.cpu_s()
+        while time.perf_counter() - begun < limit_s:
+            time.sleep(0.5)
+            if (used := self.cpu_s()) - before < 0.02:
+                return time.perf_counter() - begun - 0.5
+            before = used
+        raise SystemExit(f"{self._command} does not come to rest")
+
     def has_loaded(self, name: str) -> bool:
         """True where a library of this name is mapped: asked of the system, not of Python."""
         return name in Path(f"/proc/{self.pid}/maps").read_text()

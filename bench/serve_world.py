@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import Float32, Int32, Int64
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -22,8 +22,11 @@ from zhiyin.data.events import Events
 from zhiyin.data.run import Run, silent
 from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
+from zhiyin.index.scan import ScanIndex
 from zhiyin.models.registry import spec_of
+from zhiyin.models.retrieve.vectors import Vectors
 from zhiyin.pipeline.recommender import Recommender
+from zhiyin.store.bundle import MANIFEST
 from zhiyin.testing.small import small_world
 
 GROUPS, RANK, CATEGORIES = 100, 12, 10
@@ -85,7 +88,7 @@ class World:
             "category": "c" + pl.Series(self.category).cast(pl.String),
         })  # fmt: skip
         manifest = Manifest.parse({
-            "name": "serve", "order": "time", "repeat": "never", "events": {"time": "time"},
+            "name": "serve", "order": "time", "repeat": {"policy": "never"}, "events": {"time": "time"},
             "items": {"title": "title", "columns": {"category": "category"}},
         })  # fmt: skip
         owner = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(self.offsets))
@@ -109,7 +112,12 @@ def big(size: Size, work: Path | None = None) -> tuple[World, Path]:
         import faiss
 
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"users": world.users, "category": world.category, "seen_offsets": world.offsets, "seen_items": world.seen}
+        arrays: dict[str, AnyArray] = {
+            "users": world.users,
+            "category": world.category,
+            "seen_offsets": world.offsets,
+            "seen_items": world.seen,
+        }
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         index = faiss.IndexHNSWFlat(size.dim, 32, faiss.METRIC_INNER_PRODUCT)
@@ -117,6 +125,16 @@ def big(size: Size, work: Path | None = None) -> tuple[World, Path]:
         faiss.write_index(index, str(folder / "index.faiss"))
         stamp.write_text(told, encoding="utf-8")
     return world, folder
+
+
+def bundle(world: World, folder: Path, *, exact: bool = False) -> Path:
+    """A folder for ``zhiyin serve``: the vectors as they are, and what is popular; ``exact`` searches without cells."""
+    if (folder / MANIFEST).exists():
+        return folder
+    data = world.dataset
+    model = Vectors.of(data.catalog, world.items, world.users)
+    model = replace(model, everything=ScanIndex.of(world.items)) if exact else model
+    return Recommender(model, spec_of("popular").fit(data, Run(report=silent)), data).save(folder)
 
 
 def small(folder: Path, *, users: int = 2_000, items: int = 1_000, events: int = 40_000) -> Path:
