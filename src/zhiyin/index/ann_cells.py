@@ -4,13 +4,15 @@ How many cells must be looked into depends on how the rows lie, and nobody knows
 rows in clusters 4 of 512 find all there is, on rows without any structure 32 find half. So ``learn``
 measures it against the exact answer on queries of the kind that will be asked, for short and for deep
 lists (a deep one is needed where seen rows are taken out), and says nothing where too many cells would be
-needed: there a scan is as quick. faiss' IVF with half-precision rows does the work; see ``bench/index_speed.py``
-for its HNSW beside it (slower to build and to search here, and rows cannot be removed).
+needed: there a scan is as quick. faiss' IVF with half-precision rows does the work. Its HNSW is a third
+quicker without filters and needs ten times as long to build, and rows cannot be removed (``bench/index_speed.py``);
+rows of 4 bits per dimension (PQ fast scan) are a fifth quicker and take half a second more to load.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,16 @@ class Cells:
         truth = replace(scan, part=replace(part, loose=part.loose[:0], vectors=part.vectors[:0])).search(queries, max(DEPTHS))
         probes = _measured(_store(centres, scan), queries, truth, n_cells)
         return cls(centres, probes) if len(probes) else nothing
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, AnyArray]) -> Cells | None:
+        """From what ``arrays`` gave; None where that is not there."""
+        names = [f"cells.{field.name}" for field in fields(cls)]
+        return cls(*(arrays[name] for name in names)) if names[0] in arrays else None
+
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        return {f"cells.{field.name}": getattr(self, field.name) for field in fields(self)}
 
     def needed(self, depth: float) -> int:
         """How many cells find lists this deep; 0 = no number does."""

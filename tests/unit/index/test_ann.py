@@ -37,8 +37,9 @@ def test_without_structure_there_are_no_cells() -> None:
 
 
 def test_saved_cells_give_the_same_index() -> None:
+    assert Cells.of({}) is None
     index = AnnIndex.of(ROWS, QUERIES)
-    again = AnnIndex.of(ROWS, cells=Cells(index.cells.centres.copy(), index.cells.probes.copy()))
+    again = AnnIndex.of(ROWS, cells=Cells.of(index.cells.arrays))
     one, two = (i.search(QUERIES[:50], 10) for i in (index, again))
     np.testing.assert_array_equal(one.item_ix, two.item_ix)
 

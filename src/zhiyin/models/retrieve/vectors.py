@@ -68,8 +68,7 @@ class VectorsSpec(ModelSpec):
 
     def restore(self, state: State, catalog: Catalog) -> Vectors:
         a = state.arrays
-        cells = Cells(a["centres"], a["probes"]) if "probes" in a else None
-        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), index_of(a["items"], cells=cells))
+        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), index_of(a["items"], cells=Cells.of(a)))
         return fresh.with_catalog(catalog)
 
 
@@ -164,7 +163,7 @@ class Vectors:
         if self.from_text is not None:
             arrays["from_text"] = self.from_text
         if isinstance(self.everything, AnnIndex):
-            arrays |= {"centres": self.everything.cells.centres, "probes": self.everything.cells.probes}
+            arrays |= self.everything.cells.arrays
         return State(arrays, {"text": self.text})
 
     def with_catalog(self, catalog: Catalog) -> Self:
