@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from zhiyin.base.clock import now_us
@@ -108,17 +108,18 @@ def endpoint(server: Server, op: Operation) -> Endpoint:
         held = Held(room)
         room.n += 1
         try:
-            ready = await answered(server, op, decoder, request, held)
+            ready: Ready | Response = await answered(server, op, decoder, request, held)
         except Exception as error:
             ready = failed(op, error)
         finally:
             room.n -= 1
             held.release()
         took_s = perf_counter() - begun
-        timer(ready[0], took_s)
+        status, size = (ready.status_code, 0) if isinstance(ready, Response) else (ready[0], len(ready[1]))
+        timer(status, took_s)
         tenant = request.path_params.get("tenant", "")
-        server.logged(op.name, tenant if tenant in server.tenants else "", ready[0], took_s, len(ready[1]))
-        return _response(ready)
+        server.logged(op.name, tenant if tenant in server.tenants else "", status, took_s, size)
+        return ready if isinstance(ready, Response) else _response(ready)
 
     return run
 
@@ -135,8 +136,10 @@ def failed(op: Operation, error: Exception) -> Ready:
     return problem(500, f"unexpected {type(error).__name__}", hint="The log of the server says more.")
 
 
-async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[Any] | None, request: Request, held: Held) -> Ready:
-    """One operation from the request to the bytes of its answer."""
+async def answered(
+    server: Server, op: Operation, decoder: msgspec.json.Decoder[Any] | None, request: Request, held: Held
+) -> Ready | Response:
+    """One operation from the request to the bytes of its answer, or to an answer that sends them piece by piece."""
     if server.stopping:
         raise TooMuchError("the server is stopping", "Come back in a few seconds.", 503, 5)
     server.in_flight.check()
@@ -144,8 +147,12 @@ async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[
     tenants, caller = admitted(server, op, request, headers)
     check_names(names)
     query = parameters(request, op.query)
-    body = None
-    if op.body is not None:
+    body: Any = None
+    if op.spooled:
+        largest = int(server.settings.max_import_mb * 2**20)
+        home = next(iter(tenants.values())).home
+        body = await held.spool(request, headers, largest, server.settings.read_timeout_s, home)
+    elif op.body is not None:
         if decoder is not None:
             check_json(headers)
         largest = min(op.largest, int(server.settings.max_body_mb * 2**20))
@@ -154,6 +161,8 @@ async def answered(server: Server, op: Operation, decoder: msgspec.json.Decoder[
     given = await op.handler(Call(next(iter(tenants.values())), caller, names, body, query, tenants))
     if not isinstance(given, Answered):
         return op.status, _encoder.encode(given), {}
+    if given.stream is not None:
+        return StreamingResponse(given.stream, given.status, dict(given.headers), given.media)
     if given.raw is not None:
         return given.status, given.raw, {"content-type": given.media, **given.headers}
     return given.status, b"" if given.value is None else _encoder.encode(given.value), dict(given.headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -42,12 +42,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a handler gives when it is more than a value: another status, headers, or bytes that are ready."""
+    """What a handler gives when it is more than a value: another status, headers, bytes that are ready (``raw``), or bytes
+    that come piece by piece (``stream``, read in threads, so that no answer has to fit into memory)."""
 
     value: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
+    stream: Iterator[bytes] | None = None
     media: str = "application/json"
 
 
@@ -58,7 +60,8 @@ Handler = Callable[[Call], Awaitable[Any]]
 class Operation:
     """``path`` has ``{tenant}`` first and may have more names; ``body``, ``query`` and ``gives`` are msgspec types.
 
-    ``largest`` bounds the body in bytes. ``summary`` is one sentence for the documentation.
+    ``largest`` bounds the body in bytes. A body that is ``spooled`` reaches the handler as an open file without a name,
+    however large it is. ``summary`` is one sentence for the documentation.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     status: int = 200
     largest: int = 1 << 20
+    spooled: bool = False
     tags: tuple[str, ...] = ()
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import tempfile
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import msgspec
 from starlette.requests import Request
 
+from zhiyin.base.errors import StoreError
 from zhiyin.serve.errors import RequestError, TooMuchError
 from zhiyin.serve.limits import InFlight
 
 SLOWEST = 1 << 20
 """Bytes per second that a large body must reach; small ones have ``read_timeout_s`` in any case."""
 
+_PIECE = 1 << 20
 
 _TAKEN = (b"application/json", b"text/json", b"application/x-www-form-urlencoded")
 Headers = Mapping[bytes, bytes]
@@ -34,9 +39,7 @@ class Held:
 
     async def read(self, request: Request, headers: Headers, largest: int, timeout_s: float) -> bytes:
         """All of it; refused as soon as it is too large (413), too slow (408), or too much beside the others (503)."""
-        said = headers.get(b"content-length")
-        if said is not None and (not said.isdigit() or len(said) > 15 or int(said) > largest):
-            raise _too_large(largest)
+        _check_said(headers, largest)
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(timeout_s + largest / SLOWEST):
@@ -47,11 +50,53 @@ class Held:
                     self._size += len(part)
                     parts.append(part)
         except TimeoutError:
-            raise TooMuchError("the body did not come in time", "Send it at once, or less of it.", 408) from None
+            raise _too_slow() from None
         return b"".join(parts)
+
+    async def spool(self, request: Request, headers: Headers, largest: int, timeout_s: float, folder: Path) -> BinaryIO:
+        """All of it as a file at its beginning, in ``folder`` but without a name; closing it frees it. Refused like ``read``;
+        raises ``StoreError`` where the disk has no room for it."""
+        _check_said(headers, largest)
+        with contextlib.ExitStack() as kept:
+            try:
+                file: BinaryIO = kept.enter_context(tempfile.TemporaryFile(dir=folder))
+                async with asyncio.timeout(timeout_s + largest / SLOWEST):
+                    await _written(request, largest, file)
+            except TimeoutError:
+                raise _too_slow() from None
+            except OSError as error:
+                raise StoreError(f"the body finds no room while it is read: {error.strerror or error}", "Free some disk.") from None
+            kept.pop_all()
+        return file
 
     def release(self) -> None:
         self._in_flight.release(self._size)
+
+
+async def _written(request: Request, largest: int, file: BinaryIO) -> None:
+    """The body into a file, some pieces at a time, and the file back to its beginning."""
+    parts: list[bytes] = []
+    size = waiting = 0
+    async for part in request.stream():
+        size, waiting = size + len(part), waiting + len(part)
+        if size > largest:
+            raise _too_large(largest)
+        parts.append(part)
+        if waiting >= _PIECE:
+            await asyncio.to_thread(file.write, b"".join(parts))
+            parts, waiting = [], 0
+    await asyncio.to_thread(file.write, b"".join(parts))
+    await asyncio.to_thread(file.seek, 0)
+
+
+def _check_said(headers: Headers, largest: int) -> None:
+    said = headers.get(b"content-length")
+    if said is not None and (not said.isdigit() or len(said) > 15 or int(said) > largest):
+        raise _too_large(largest)
+
+
+def _too_slow() -> TooMuchError:
+    return TooMuchError("the body did not come in time", "Send it at once, or less of it.", 408)
 
 
 def _too_large(largest: int) -> TooMuchError:

@@ -23,6 +23,7 @@ class Settings(Spec):
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 45
     max_body_mb: Annotated[float, Field(gt=0)] = 64.0
     max_bodies_mb: Annotated[float, Field(gt=0)] = 256.0
+    max_import_mb: Annotated[float, Field(gt=0)] = 4096.0
     read_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     write_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     max_waiting: Annotated[int, Field(ge=1)] = 4096
