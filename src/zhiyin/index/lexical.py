@@ -88,7 +88,7 @@ class LexicalIndex:
     n_rows: int
 
     @classmethod
-    def of(cls, documents: Sequence[Document], fields: Sequence[Field] = (Field("text"),), k1: float = 1.2) -> Self:
+    def of(cls, documents: Sequence[Document], fields: Sequence[Field] = (Field("text"),), k1: float = 1.5) -> Self:
         """Row i holds document i. Raises ``ConfigError`` for a document with another number of fields."""
         return cls(tuple(fields), k1, None, (), 0).with_rows(documents)
 
@@ -205,6 +205,17 @@ class LexicalIndex:
     def idf(self, term: str) -> float:
         """Of a term as it is now."""
         return _idf(len(self), self.count(term))
+
+    def table(self) -> tuple[list[str], Int64, Int32, Float32]:
+        """Every live posting: all terms, and for each posting its term's number, row and weight."""
+        if not self.segments:
+            return [], np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+        whole = self.segments[0]
+        for segment in self.segments[1:]:
+            whole = merged_segments(whole, segment)
+        kept = slice(None) if whole.stale is None else ~whole.stale[whole.rows]
+        term = np.repeat(np.arange(len(whole.place)), np.diff(whole.offsets))
+        return list(whole.place), term[kept], whole.rows[kept], whole.weights[kept]
 
     def _hits(self, group: Group, n: int) -> tuple[list[tuple[Int32, Float32]], float]:
         """Rows and weights of each alternative that some row has, and the idf they share."""

@@ -152,7 +152,7 @@ class QueryReader:
             if all(map(self.count, terms))
         ]
         literal += _synonym_ways(self.synonyms.of(variants(word)[0][:1]))
-        if literal and not lenient:
+        if is_stop_word(word) or (literal and not lenient):
             return [Part(word, tuple(literal), not is_stop_word(word))]
         sounds = self.lexicon.cut(word)
         if len(sounds) > 1 and not literal:
@@ -160,7 +160,7 @@ class QueryReader:
         ways = [*literal, *(self._sounding(word).ways if sounds else ()), *self._misspelt(word)]
         if not ways and 2 <= len(word) <= 6:
             ways = _by_share(self.lexicon.abbreviated(word), "initials", 0.5)
-        return [Part(word, tuple(ways[: MOST_WAYS + len(literal)]), not (literal and is_stop_word(word)))]
+        return [Part(word, tuple(ways[: MOST_WAYS + len(literal)]))]
 
     def _sounding(self, sound: str) -> Part:
         return Part(sound, tuple(_by_share(self.lexicon.heard(sound), "pinyin", 0.25)[:MOST_WAYS]))

@@ -20,7 +20,7 @@ WORDS = "abcdefgh"
 documents = st.lists(st.tuples(st.text(WORDS, max_size=4).map(list), st.text(WORDS, max_size=9).map(list)), min_size=1, max_size=14)
 
 
-def by_hand(docs: list[tuple[list[str], list[str]]], term: str, averages: np.ndarray, live: list[int], k1: float = 1.2) -> np.ndarray:
+def by_hand(docs: list[tuple[list[str], list[str]]], term: str, averages: np.ndarray, live: list[int], k1: float = 1.5) -> np.ndarray:
     """The formula of the module's docstring, one row at a time."""
     out = np.zeros(len(docs))
     for i in live:

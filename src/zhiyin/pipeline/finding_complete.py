@@ -1,0 +1,70 @@
+"""What somebody may be typing: titles and categories that begin so, the popular ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
+from zhiyin.index.complete import PrefixIndex
+from zhiyin.pipeline.finding_found import Completion
+from zhiyin.text.script import folded
+from zhiyin.text.words_keys import LONGEST, prefix_keys, prefix_of
+
+TITLE = "title"
+
+
+@dataclass(frozen=True, eq=False)
+class Completer:
+    """Distinct texts with the items behind them; texts without an item that can be had are not offered."""
+
+    index: PrefixIndex = field(default_factory=PrefixIndex)
+    texts: tuple[Completion, ...] = ()
+    place: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (folded text, kind) -> entry
+    entries: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,)
+    items: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,) an item behind each entry
+
+    def with_texts(self, pairs: Iterable[tuple[int, str, str]]) -> Self:
+        """With (item, text, kind) pairs: a text that is there already has one more item behind it."""
+        place, fresh, entries, items = dict(self.place), list[Completion](), list[int](), list[int]()
+        for item, text, kind in pairs:
+            if len(text) > LONGEST:  # nobody types a paragraph on
+                continue
+            key = (folded(text), kind)
+            if key not in place:
+                place[key] = len(place)
+                fresh.append(Completion(text, kind))
+            entries.append(place[key])
+            items.append(item)
+        return replace(
+            self,
+            index=self.index.with_entries([prefix_keys(completion.text) for completion in fresh]),
+            texts=(*self.texts, *fresh),
+            place=place,
+            entries=np.concatenate([self.entries, np.array(entries, np.int32)]),
+            items=np.concatenate([self.items, np.array(items, np.int32)]),
+        )
+
+    def without(self, rows: AnyArray) -> Self:
+        """No item of these rows stands behind a text any more."""
+        kept = ~np.isin(self.items, rows)
+        return replace(self, entries=self.entries[kept], items=self.items[kept])
+
+    def weights(self, popularity: Float32, live: Bool | None) -> Float32:
+        """How popular each text is, -1 where nothing that can be had stands behind it: (n_texts,)."""
+        kept = np.ones(len(self.items), np.bool_) if live is None else live[self.items]
+        entries, items = self.entries[kept], self.items[kept]
+        total = np.bincount(entries, popularity[items], minlength=len(self.texts))
+        there = np.bincount(entries, minlength=len(self.texts)) > 0
+        return np.where(there, total, -1.0).astype(np.float32)
+
+    def complete(self, typed: str, n: int, weights: Float32) -> list[Completion]:
+        """The n texts that go on so, the most popular first; pinyin may be typed with spaces."""
+        prefix = prefix_of(typed)
+        found = self.index.search(prefix, n, weights)
+        if not len(found) and " " in prefix:
+            found = self.index.search(prefix.replace(" ", ""), n, weights)
+        return [self.texts[i] for i in found if weights[i] >= 0]
