@@ -20,7 +20,7 @@ from zhiyin.index.ann_cells import SLACK, Cells, look
 from zhiyin.index.scan import SPARSE, ScanIndex, askable, checked, ranked
 
 TOGETHER = 4  # queries from which a scan shares the work between them, and cells do not
-FEW_CELLS = 1 / 32  # of all are still quicker then
+FEW_CELLS = 1 / 16  # of all are still quicker then
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from zhiyin.data.slates import Slates
 from zhiyin.index.scan import ScanIndex
 from zhiyin.index.scan_part import taken
 
-DEPTHS = (16, 64, 256)
+DEPTHS = (16, 32, 64, 128, 256)
 TARGET = 0.997  # share of the deeper half of a list that must be found, on the queries that are measured
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # cells
 MOST = 1 / 8  # of all cells; looking into more costs more than a scan

@@ -10,7 +10,7 @@ from zhiyin.index.ann_cells import Cells
 from zhiyin.index.exact import ExactIndex, Index
 from zhiyin.index.scan import ScanIndex
 
-FEW = 2_000  # rows up to which one matrix product is as quick as anything
+FEW = 500  # rows up to which one matrix product is as quick as anything
 MANY = 50_000  # rows from which cells beat a scan for one query at a time (``bench/index_speed.py``)
 
 

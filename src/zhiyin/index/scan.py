@@ -22,6 +22,7 @@ from zhiyin.base.errors import ConfigError
 from zhiyin.data.slates import Slates
 from zhiyin.index.scan_part import Part
 
+CELLS_AT_ONCE = 3_000_000  # scores that stay near the processor
 SPARSE = 0.5  # a mask that leaves at most this share of the rows is worth rows of its own
 KEPT = 4  # parts made for masks may hold this many times the rows of the index
 LOOSE_SHARE = 0.005  # of the rows may be unpacked
@@ -95,7 +96,7 @@ class ScanIndex:
             return among(self.matrix, self.live, queries, k, candidates, exclude, allowed)
         part = self.part if allowed is None else self.part_for(allowed)
         asked = np.flatnonzero(askable(queries))
-        size = min(max(1_000_000 // max(part.n_packed, 1), 1), 64)  # scores that stay near the processor
+        size = min(max(CELLS_AT_ONCE // max(part.n_packed, 1), 1), 64)
         if len(asked) == len(queries) <= size:
             return ranked(self.matrix, queries, k, *part.search(queries, max(k, 1), exclude))
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
