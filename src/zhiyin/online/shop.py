@@ -60,10 +60,11 @@ class Shop:
     @property
     def columns(self) -> Mapping[str, pl.DataType]:
         """Columns an item may have, without its id."""
-        return {name: dtype for name, dtype in self._snapshot.catalog.table.schema.items() if name != self._id_name}
+        return {name: dtype for name, dtype in self._snapshot.catalog.table.schema.items() if name != self.id_name}
 
     @property
-    def _id_name(self) -> str:
+    def id_name(self) -> str:
+        """The column that names an item in tables."""
         items = self._snapshot.recommender.data.manifest.items
         return items.id if items else "item_id"
 
@@ -73,7 +74,7 @@ class Shop:
         Gives the version of each. Raises ``DataError`` or ``UnknownNameError`` for columns or values that do not fit;
         nothing is stored then.
         """
-        checked = {item: self._checked(item, body) for item, body in rows.items()}
+        checked = {item: self.checked(item, body) for item, body in rows.items()}
         if partial:
             found = self._known(list(checked))
             missing = [item for item in checked if item not in found]
@@ -191,15 +192,15 @@ class Shop:
         there = [(i, ix) for i, ix in there if ix >= 0]
         if not there:
             return {}
-        rows = catalog.table[[ix for _, ix in there]].drop(self._id_name, strict=False).to_dicts()
+        rows = catalog.table[[ix for _, ix in there]].drop(self.id_name, strict=False).to_dicts()
         return {i: {name: _plain(value) for name, value in row.items()} for (i, _), row in zip(there, rows, strict=True)}
 
-    def _checked(self, item: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of an item, each fit for its column."""
+    def checked(self, item: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an item, each fit for its column. Raises ``DataError`` where one is not."""
         columns = self.columns
         out = {}
         for name, value in body.items():
-            if name == self._id_name:
+            if name == self.id_name:
                 if str(value) != item:
                     raise DataError(f"item '{item[:80]}' says {name} = '{str(value)[:80]}' of itself", "Leave it out, or say the same.")
                 continue
