@@ -56,9 +56,14 @@ class Subsets:
         with self._lock:
             self._kept[id(mask)] = (mask, part)
             self._kept.move_to_end(id(mask))
-            held = sum(p.n_held for _, p in self._kept.values())
+            held = sum(map(_held, self._kept.values()))
             while held > self.limit and len(self._kept) > 1:
-                held -= self._kept.popitem(last=False)[1][1].n_held
+                held -= _held(self._kept.popitem(last=False)[1])
+
+
+def _held(kept: tuple[Bool, Part]) -> int:
+    """Rows whose memory a mask and its part take."""
+    return kept[1].n_held + len(kept[0]) // 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +116,7 @@ class ScanIndex:
         known = self.subsets.find(allowed)
         if known is None:
             part = self.part.masked(allowed)
-        elif known.packed is self.part.packed and np.count_nonzero(allowed) <= SPARSE * len(allowed):
+        elif known.packed is self.part.packed is not None and np.count_nonzero(allowed) <= SPARSE * len(allowed):
             part = Part.of(self.matrix, np.flatnonzero(allowed & self.live))
         else:
             return known
