@@ -10,6 +10,9 @@ from msgspec import Meta
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
 Count = Annotated[int, Meta(ge=1, le=1000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Context = Annotated[dict[str, str | Whole | float | bool], Meta(max_length=100)]
+"""What is known of a moment by name; numbers as every store keeps them."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,7 +31,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     items: Annotated[list[Id], Meta(max_length=1_000)] | None = None
     placement: Annotated[str, Meta(min_length=1, max_length=100)] = "home"
     place: Id | None = None
-    context: dict[str, str | int | float | bool] | None = None
+    context: Context | None = None
     time: int | str | None = None
     n: Count | None = None
     filter: str | dict[str, Any] | None = None

@@ -7,28 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from zhiyin.base.errors import DataError
-from zhiyin.data.record import EventRecord
-from zhiyin.online.rows import time_of
+from zhiyin.online.incoming import EventIn, record_of
 from zhiyin.serve.operation import Call, Operation, Scope
-
-Id = Annotated[str, Meta(min_length=1, max_length=512)]
-
-
-class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One event. ``event_id`` makes a repeated call count once; ``time`` is microseconds or ISO 8601, default now."""
-
-    event_id: Id
-    item: Id
-    user: Id | None = None
-    session: Id | None = None
-    kind: Annotated[str, Meta(min_length=1, max_length=100)] = "event"
-    time: int | str | None = None
-    value: float | None = None
-    place: Id | None = None
-    placement: Annotated[str, Meta(max_length=100)] | None = None
-    trace: Annotated[str, Meta(max_length=200)] | None = None
-    context: dict[str, str | int | float | bool] | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -50,17 +30,8 @@ async def events(call: Call) -> Taken:
 
 
 async def _taken(call: Call, given: list[EventIn]) -> Taken:
-    fresh = await call.tenant.take([_record(e) for e in given])
+    fresh = await call.tenant.take([record_of(e) for e in given])
     return Taken(sum(fresh), len(fresh) - sum(fresh))
-
-
-def _record(e: EventIn) -> EventRecord:
-    if e.time == 0:
-        raise DataError(f"event '{e.event_id}' has the time 0", "Leave it out for now, or give microseconds since 1970.")
-    return EventRecord(
-        event_id=e.event_id, item=e.item, kind=e.kind, user=e.user, session=e.session, value=e.value, place=e.place,
-        placement=e.placement, trace=e.trace, context=e.context, time_us=0 if e.time is None else time_of(e.time, 0),
-    )  # fmt: skip
 
 
 OPERATIONS = (
