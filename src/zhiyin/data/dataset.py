@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import AnyArray, Float32, Int64, flat_positions, offsets_of
+from zhiyin.base.arrays import AnyArray, Float32, Int64, offsets_of
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.events import Events
+from zhiyin.data.past import Past
 from zhiyin.data.requests import Histories
 from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
@@ -56,7 +57,18 @@ class Dataset:
         return self.take(slice(0, int(np.searchsorted(self.events.time_us, time_us))))
 
     def with_catalog(self, catalog: Catalog) -> Dataset:
-        return replace(self, catalog=catalog)
+        """The same people and events over a catalogue that has the old rows first."""
+        other = replace(self, catalog=catalog)
+        for known in ("past", "by_user"):  # what is known of events stays true
+            if known in self.__dict__:
+                other.__dict__[known] = self.__dict__[known]
+        return other
+
+    def with_past(self, past: Past) -> Dataset:
+        """The same with everybody's past ready, as it was saved."""
+        other = replace(self)
+        other.__dict__["past"] = past
+        return other
 
     @cached_property
     def positive(self) -> Dataset:
@@ -69,6 +81,11 @@ class Dataset:
         """Row numbers grouped by user, in time order within each, and offsets (n_users + 1,)."""
         rows = np.argsort(self.events.user_ix, kind="stable")
         return rows, offsets_of(np.bincount(self.events.user_ix, minlength=self.n_users))
+
+    @cached_property
+    def past(self) -> Past:
+        """The events again, side by side for each user: costs their memory once more, and makes a history one slice."""
+        return Past.of(self.events, *self.by_user)
 
     @cached_property
     def item_counts(self) -> Int64:
@@ -84,18 +101,7 @@ class Dataset:
 
         ``users`` (n,) row numbers, -1 = unknown (empty history); ``now_us`` (n,).
         """
-        rows, offsets = self.by_user
-        asked, e = np.asarray(users), self.events
-        positions, ends = flat_positions(offsets, np.maximum(asked, 0))
-        flat = rows[positions]
-        time = e.time_us[flat]
-        keep = np.repeat(asked >= 0, np.diff(ends))
-        if now_us is not None:
-            keep &= time < np.repeat(np.asarray(now_us), np.diff(ends))
-        if not keep.all():
-            lists = np.repeat(np.arange(len(asked)), np.diff(ends))[keep]
-            flat, time, ends = flat[keep], time[keep], offsets_of(np.bincount(lists, minlength=len(asked)))
-        return Histories(ends, e.item_ix[flat], e.kind_ix[flat], time, e.place_ix[flat], e.weight[flat])
+        return self.past.history(users, now_us)
 
     def matrix(self, weights: Float32 | None = None) -> sp.csr_matrix:
         """User-item matrix (n_users, n_items) float32; repeated events add up."""

@@ -7,6 +7,7 @@ Every count halves each ``half_life``; instead of ageing all of them at every st
 from __future__ import annotations
 
 from collections import deque
+from functools import cached_property
 
 import numpy as np
 
@@ -52,18 +53,22 @@ class Counters:
     who took what within the last few things of one person."""
 
     def __init__(self, data: Dataset) -> None:
-        events = data.positive.events
-        timed = data.manifest.order == "time" and len(events) > 0
-        origin = int(events.time_us[-1]) if timed else 0
-        self.slow = Fading(data.n_items, 90.0, origin)
-        self.fast = Fading(data.n_items, 2.0, origin)
-        if timed:
-            self.slow.add_all(events.item_ix, events.time_us, events.weight)
-            self.fast.add_all(events.item_ix, events.time_us, events.weight)
-        elif len(events):
-            self.slow.add_all(events.item_ix, np.zeros(len(events)), events.weight)
+        self._data = data
+        self.slow = Fading(0, 90.0, 0)
+        self.fast = Fading(0, 2.0, 0)
         self._latest: dict[int, deque[int]] = {}  # the newest things of each person
         self._together: dict[int, dict[int, float]] = {}
+
+    @cached_property
+    def _known(self) -> tuple[Fading, Fading]:
+        """The counts of the bundle: reads every event, so it waits until somebody asks what is popular."""
+        data, events = self._data, self._data.positive.events
+        timed = data.manifest.order == "time" and len(events) > 0
+        origin = int(events.time_us[-1]) if timed else 0
+        slow, fast = Fading(data.n_items, 90.0, origin), Fading(data.n_items, 2.0, origin)
+        for fading in (slow, fast) if timed else (slow,) if len(events) else ():
+            fading.add_all(events.item_ix, events.time_us if timed else np.zeros(len(events)), events.weight)
+        return slow, fast
 
     def add(self, person: int, item_ix: int, time_us: int, weight: float) -> None:
         """One event of somebody; one that is no sign of liking counts nowhere."""
@@ -92,11 +97,22 @@ class Counters:
         return dict(self._together.get(item_ix, {}))
 
     def popular(self, n_items: int) -> Float64:
-        return self.slow.of(n_items)
+        """Relative counts of all items, known and live: (n_items,)."""
+        return _both(self._known[0], self.slow, n_items)
 
     def trending(self, n_items: int) -> Float64:
         """Fast counts over what slow ones let expect, shrunk: rises, not size."""
-        fast, slow = self.fast.of(n_items), self.slow.of(n_items)
+        fast, slow = _both(self._known[1], self.fast, n_items), _both(self._known[0], self.slow, n_items)
         total_fast, total_slow = max(fast.sum(), 1e-12), max(slow.sum(), 1e-12)
         expected = slow / total_slow
         return np.asarray((fast / total_fast - expected) / np.sqrt(expected + 1.0 / max(n_items, 1)))
+
+
+def _both(known: Fading, live: Fading, n_items: int) -> Float64:
+    """Two counts as of the later origin; live ones of data without time count beside the known as they are."""
+    if not live.origin_us:
+        return known.of(n_items)
+    if not known.origin_us:
+        return known.of(n_items) + live.of(n_items)
+    apart = min((live.origin_us - known.origin_us) / known.half_life_us, _LARGEST)
+    return np.asarray(known.of(n_items) * np.exp2(-apart) + live.of(n_items))

@@ -14,6 +14,7 @@ from zhiyin.base.arrays import Bool, Int32
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.filters import Columns, Filters
+from zhiyin.data.requests import Histories, Requests
 from zhiyin.models.rerank.traits import Traits
 from zhiyin.pipeline.business import BusinessRules
 from zhiyin.pipeline.business_file import RuleFile
@@ -63,13 +64,8 @@ class Snapshot:
     @cached_property
     def popular(self) -> Int32:
         """The thousand most popular items there are, best first: what is said when nothing else can be."""
-        counts = self.recommender.data.item_counts.astype(np.float64)
-        if len(counts) < len(self.catalog):
-            counts = np.concatenate([counts, np.zeros(len(self.catalog) - len(counts))])
-        if self.catalog.available is not None:
-            counts = np.where(self.catalog.available, counts, -1.0)
-        order = np.argsort(-counts, kind="stable")[:1000]
-        return np.asarray(order[counts[order] >= 0], np.int32)
+        anybody = Requests.of(Histories.empty(1), now_us=self.recommender.newest_us)
+        return self.recommender.fallback.retrieve(anybody, 1000).item_ix
 
     @cached_property
     def rules(self) -> BusinessRules | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from zhiyin.base.arrays import AnyArray
@@ -12,6 +13,7 @@ from zhiyin.base.errors import ModelFileError
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.events import Events
+from zhiyin.data.past import Past
 from zhiyin.data.schema import Manifest
 from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.registry import spec_of
@@ -37,6 +39,7 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
     """Write the recommender with its data: enough to answer, and to train anew with what happened since."""
     data, catalog = recommender.data, recommender.catalog
     arrays: dict[str, AnyArray] = {f"events.{name}": getattr(data.events, name) for name in _EVENT_COLUMNS}
+    arrays |= {f"past.{name}": array for name, array in data.past.arrays().items()}
     meta: dict[str, Any] = {
         "kind": KIND,
         "version": VERSION,
@@ -119,23 +122,18 @@ def _dataset(bundle: Bundle, everything: State) -> Dataset:
     vectors = {name: Vectors(everything.arrays[f"vectors.{name}"], said) for name, said in meta["vectors"].items()}
     catalog = Catalog(_ids(tables["item_ids"]), tables["items"], meta["title_column"], vectors, bundle.arrays.get("available"))
     columns = everything.under("events").arrays
-    events = Events.of(
-        columns["user_ix"],
-        columns["item_ix"],
-        columns["time_us"],
-        kind_ix=columns["kind_ix"],
-        weight=columns["weight"],
-        place_ix=columns["place_ix"],
-        value=columns.get("value"),
-        context=tables.get("context"),
-    )
+    value = columns["value"] if "value" in columns else np.full(len(columns["user_ix"]), np.nan, np.float32)
+    context = tables.get("context", pl.DataFrame())
+    events = Events.trusted(**{name: columns[name] for name in _EVENT_COLUMNS if name != "value"}, value=value, context=context)
     manifest = Manifest.parse(meta["manifest"], "the model's manifest")
     more = {"users_table": tables.get("users", pl.DataFrame()), "relations": tables.get("relations", pl.DataFrame())}
-    return Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]), **more)
+    data = Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]), **more)
+    past = everything.under("past").arrays
+    return data.with_past(Past.restored(past)) if past else data
 
 
 def _ids(table: pl.DataFrame) -> Vocabulary:
-    return Vocabulary(table["id"].to_list())
+    return Vocabulary.trusted(table["id"].to_arrow())
 
 
 def _model(said: dict[str, Any], state: State, catalog: Catalog) -> Model:

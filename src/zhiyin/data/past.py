@@ -1,0 +1,51 @@
+"""Everybody's events side by side: the past of one person is one slice, however many people there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64, flat_positions, offsets_of
+from zhiyin.data.events import Events
+from zhiyin.data.requests import Histories
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """Events grouped by user, oldest first within each. Columns may lie in a mapped file: only what is asked for is read."""
+
+    offsets: Int64  # (n_users + 1,)
+    item_ix: Int32  # (n_events,)
+    kind_ix: Int32
+    time_us: Int64
+    place_ix: Int32
+    weight: Float32
+
+    @classmethod
+    def of(cls, events: Events, rows: Int64, offsets: Int64) -> Self:
+        """From events and their row numbers grouped by user (``Dataset.by_user``)."""
+        return cls(offsets, *(getattr(events, f.name)[rows] for f in fields(cls)[1:]))
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Every column by name, to be saved."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, AnyArray]) -> Self:
+        return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+
+    def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories:
+        """See ``Dataset.history``."""
+        asked = np.asarray(users)
+        at, ends = flat_positions(self.offsets, np.maximum(asked, 0))
+        time = self.time_us[at]
+        keep = np.repeat(asked >= 0, np.diff(ends))
+        if now_us is not None:
+            keep &= time < np.repeat(np.asarray(now_us), np.diff(ends))
+        if not keep.all():
+            lists = np.repeat(np.arange(len(asked)), np.diff(ends))[keep]
+            at, time, ends = at[keep], time[keep], offsets_of(np.bincount(lists, minlength=len(asked)))
+        return Histories(ends, self.item_ix[at], self.kind_ix[at], time, self.place_ix[at], self.weight[at])
