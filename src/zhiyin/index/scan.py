@@ -22,7 +22,8 @@ from zhiyin.base.errors import ConfigError
 from zhiyin.data.slates import Slates
 from zhiyin.index.scan_part import Part
 
-CELLS_AT_ONCE = 3_000_000  # scores that stay near the processor
+NEAR = 1_000_000  # scores that stay near the processor
+TOGETHER, FAR = 8, 16_000_000  # queries that share one pass over very many rows, while their scores are no more than this
 SPARSE = 0.5  # a mask that leaves at most this share of the rows is worth rows of its own
 KEPT = 4  # parts made for masks may hold this many times the rows of the index
 LOOSE_SHARE = 0.005  # of the rows may be unpacked
@@ -101,7 +102,8 @@ class ScanIndex:
             return among(self.matrix, self.live, queries, k, candidates, exclude, allowed)
         part = self.part if allowed is None else self.part_for(allowed)
         asked = np.flatnonzero(askable(queries))
-        size = min(max(CELLS_AT_ONCE // max(part.n_packed, 1), 1), 64)
+        n_packed = max(part.n_packed, 1)
+        size = min(max(NEAR // n_packed, min(TOGETHER, FAR // n_packed), 1), 64)
         if len(asked) == len(queries) <= size:
             return ranked(self.matrix, queries, k, *part.search(queries, max(k, 1), exclude))
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
