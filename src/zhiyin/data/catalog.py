@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.base.errors import DataError
 from zhiyin.data.vocab import Vocabulary
 
@@ -89,9 +89,7 @@ class Catalog:
         if (rows < 0).any():
             raise DataError(f"item '{ids[int(np.flatnonzero(rows < 0)[0])]}' is not in the catalogue", "Insert it first.")
         columns = [c for c in table.columns if c in self.table.columns]
-        changed = self.table.with_columns(
-            self.table[c].clone().scatter(rows.tolist(), table[c].cast(self.table.schema[c])) for c in columns
-        )
+        changed = self.table.with_columns(_placed(self.table[c], rows, table[c].cast(self.table.schema[c])) for c in columns)
         zeroed = {}
         for name, vectors in self.vectors.items():
             matrix = vectors.matrix.copy()
@@ -105,3 +103,12 @@ class Catalog:
         mask = np.ones(len(self), np.bool_) if self.available is None else self.available.copy()
         mask[rows[rows >= 0]] = available
         return replace(self, available=mask)
+
+
+def _placed(column: pl.Series, rows: Int32, values: pl.Series) -> pl.Series:
+    """The column with other values in these rows."""
+    if not column.dtype.is_nested():
+        return column.clone().scatter(rows.tolist(), values)
+    taken = np.arange(len(column))  # lists cannot be scattered; taking from both is slower
+    taken[rows] = len(column) + np.arange(len(rows))
+    return pl.concat([column, values])[taken]

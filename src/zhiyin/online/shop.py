@@ -19,6 +19,7 @@ import polars as pl
 
 from zhiyin.base.clock import now_us
 from zhiyin.base.errors import DataError, UnknownNameError, nearest
+from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.build_items import available_at
 from zhiyin.online.rows import time_of
 from zhiyin.online.snapshot import Snapshot
@@ -30,6 +31,8 @@ from zhiyin.text.synonyms import Synonyms
 
 ITEMS = "items"
 Clock = Callable[[], int]
+_LATEST_US = 8_000 * 365 * US_PER_DAY
+"""In microseconds: a few years before the last date there is."""
 _KINDS = {pl.String: "text", pl.Boolean: "true or false", pl.List: "a list of texts", pl.Datetime: "a time"}
 
 
@@ -63,6 +66,11 @@ class Shop:
         return {name: dtype for name, dtype in self._snapshot.catalog.table.schema.items() if name != self.id_name}
 
     @property
+    def applied(self) -> int:
+        """The version of the tables that the newest snapshot knows."""
+        return self._applied
+
+    @property
     def id_name(self) -> str:
         """The column that names an item in tables."""
         items = self._snapshot.recommender.data.manifest.items
@@ -82,9 +90,19 @@ class Shop:
                 raise UnknownNameError(f"no item has the id '{missing[0][:80]}'", "Put it first.")
             # The tables hold whole rows, so that what a bundle knew is not lost when it is replaced.
             checked = {item: {**found[item], **body} for item, body in checked.items()}
+        self._check_together(checked)
         versions = self.tables.put(ITEMS, checked)
         self.catch_up(max(versions.values(), default=0))
         return versions
+
+    def _check_together(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """What cannot become rows of the catalogue must not be stored: it would be there at every start."""
+        try:
+            _table(self._snapshot.recommender, rows, strict=True)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"the items do not fit: {str(error).splitlines()[0][:200]}", "Send values of the types they have now."
+            ) from None
 
     def delete(self, ids: Sequence[str]) -> int:
         """Take items out of every answer; gives how many there were."""
@@ -230,12 +248,21 @@ def with_items(recommender: Recommender, changes: Sequence[Change]) -> Recommend
     """A recommender that knows these changes of its items; what a row does not say is null."""
     if not changes:
         return recommender
+    table = _table(recommender, {change.id: change.body for change in changes if change.body is not None}, strict=False)
+    return recommender.with_changes(table, [change.id for change in changes if change.body is None])
+
+
+def _table(recommender: Recommender, rows: Mapping[str, Mapping[str, Any]], *, strict: bool) -> pl.DataFrame:
+    """Rows by id as a table of the catalogue's types. What does not fit raises where ``strict``, and is null elsewhere:
+    a row may have been stored under a bundle whose column had another type."""
     items = recommender.data.manifest.items
     named = items.id if items else "item_id"
-    schema = {named: pl.String(), **{name: dtype for name, dtype in recommender.catalog.table.schema.items() if name != named}}
-    rows = [{named: change.id, **change.body} for change in changes if change.body is not None]
-    table = pl.DataFrame([pl.Series(name, [_from_json(row.get(name), dtype) for row in rows], dtype) for name, dtype in schema.items()])
-    return recommender.with_changes(table, [change.id for change in changes if change.body is None])
+    series = [pl.Series(named, list(rows), pl.String)]
+    for name, dtype in recommender.catalog.table.schema.items():
+        if name != named:
+            values = [_from_json(body.get(name), dtype, strict) for body in rows.values()]
+            series.append(pl.Series(name, values, dtype, strict=strict))
+    return pl.DataFrame(series)
 
 
 def caught_up(recommender: Recommender, tables: TableStore, since: int) -> Recommender:
@@ -256,15 +283,21 @@ def _fitting(item: str, name: str, value: Any, dtype: pl.DataType) -> Any:
     if isinstance(dtype, pl.List) and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return value
     if isinstance(dtype, pl.Datetime) and isinstance(value, int | str) and not isinstance(value, bool):
-        return time_of(value, 0)
+        at_us = time_of(value, 0)
+        if at_us <= _LATEST_US:
+            return at_us
     kind = next((words for known, words in _KINDS.items() if isinstance(dtype, known) or dtype == known), "a number")
     raise DataError(f"item '{item[:80]}': '{name}' must be {kind}, not {str(value)[:60]!r}", "Send another value.")
 
 
-def _from_json(value: Any, dtype: pl.DataType) -> Any:
+def _from_json(value: Any, dtype: pl.DataType, strict: bool) -> Any:
     if value is None or not isinstance(dtype, pl.Datetime):
         return value
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(value))
+    if not isinstance(value, int) or abs(value) > _LATEST_US:
+        if strict:
+            raise ValueError(f"{str(value)[:40]} is no time")
+        return None
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,21 @@ _TICKS = 10
 """uvicorn ticks ten times a second; connections are looked at once."""
 
 
+class _WhileOpen:
+    """The transport as an answer needs it: writing to a connection that has just ended is no error, nobody is there."""
+
+    __slots__ = ("_transport", "close", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """A connection that knows since when its client owes something; ``GuardedServer`` looks at all of them once a second."""
 
@@ -36,6 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._answers_to = _WhileOpen(transport)
         self.owing_since = self.loop.time()
         if len(self.connections) > self.settings.max_connections:
             self._write(problem(503, "too many connections", hint="Come back in a second.", headers={"retry-after": "1"}))
@@ -52,6 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.n_head, self.owing_since = 0, None
         super().on_headers_complete()
+        self.cycle.transport = self._answers_to  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         self.n_head = 0
@@ -68,6 +85,13 @@ class GuardedProtocol(HttpToolsProtocol):
         # Without a request that waits in line it is the client's turn, until the head of his next one is there.
         if not self.pipeline:
             self.owing_since = self.loop.time()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """A client that has said all it will say still gets his answer; TLS has no such half-open state."""
+        if self.scheme == "https" or self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return None
+        self.cycle.keep_alive = False
+        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()

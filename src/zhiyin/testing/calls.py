@@ -46,17 +46,17 @@ class Described:
     media: str
     schemas: Mapping[str, Schema]
 
-    def call(self, ids: Mapping[str, str], *, full: bool = False) -> ToCall:
-        """A right call about these ids (by the names of path and body); ``full`` says everything that may be said."""
+    def call(self, ids: Mapping[str, Any], *, full: bool = False) -> ToCall:
+        """A right call about these ids, by the names in path and body (any value may be said so); ``full`` says all there is to say."""
         said = {name: sample(schema, self.schemas, ids, full=full, name=name) for name, schema in self.query.items()} if full else {}
         body = None if self.body is None else sample(self.body, self.schemas, ids, full=full)
         return self.sent(ids, said, body)
 
-    def sent(self, ids: Mapping[str, str], query: Mapping[str, Any], body: Any) -> ToCall:
+    def sent(self, ids: Mapping[str, Any], query: Mapping[str, Any], body: Any) -> ToCall:
         """The request with these parts, right or wrong."""
         path = self.path
         for name in self.names:
-            path = path.replace(f"{{{name}}}", quote(ids.get(name, "none"), safe=""))
+            path = path.replace(f"{{{name}}}", quote(str(ids.get(name, "none")), safe=""))
         if query:
             path += "?" + urlencode({name: str(value) for name, value in query.items()})
         if body is not None and not isinstance(body, bytes):
@@ -84,15 +84,17 @@ def operations_of(document: Mapping[str, Any]) -> list[Described]:
 
 
 def sample(
-    schema: Schema, schemas: Mapping[str, Schema], ids: Mapping[str, str], *, full: bool = False, name: str = "", depth: int = 0
+    schema: Schema, schemas: Mapping[str, Schema], ids: Mapping[str, Any], *, full: bool = False, name: str = "", depth: int = 0
 ) -> Any:
-    """A small value that the schema allows. A text called ``name`` is ``ids[name]`` where that is given."""
+    """A small value that the schema allows. What is called ``name`` is ``ids[name]`` where that is given."""
     schema = resolved(schema, schemas)
+    kind = schema.get("type")
+    if depth and name in ids and (kind == "string" or not isinstance(ids[name], str)):
+        return ids[name]
     if "enum" in schema:
         return schema["enum"][0]
     if "const" in schema:
         return schema["const"]
-    kind = schema.get("type")
     if kind == "object":
         wanted = schema.get("properties", {}) if full and depth < 4 else {k: schema["properties"][k] for k in schema.get("required", [])}
         return {k: sample(part, schemas, ids, full=full, name=k, depth=depth + 1) for k, part in wanted.items()}
@@ -103,11 +105,8 @@ def sample(
         return max(schema.get("minimum", 1), schema.get("exclusiveMinimum", 0) + 1)
     if kind == "number":
         return float(max(schema.get("minimum", 0.5), schema.get("exclusiveMinimum", 0) + 0.5))
-    if kind == "boolean":
-        return True
-    if kind == "null":
-        return None
-    return ids.get(name, "some")[: schema.get("maxLength", 512)]
+    plain: dict[str | None, Any] = {"boolean": True, "null": None}
+    return plain.get(kind, "some"[: schema.get("maxLength", 512)])
 
 
 def resolved(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:

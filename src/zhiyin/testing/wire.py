@@ -51,22 +51,26 @@ def chunks(*parts: bytes) -> bytes:
 
 
 def read_answer(connection: socket.socket, rest: bytearray | None = None) -> Answer | None:
-    """The next answer, None where the connection ends before it is whole. ``rest`` keeps what came after it."""
+    """The next answer (beyond "100 Continue"), None where the connection ends before it is whole. ``rest`` keeps what
+    came after it."""
     data = bytearray() if rest is None else rest
-    while b"\r\n\r\n" not in data:
-        if not _more(connection, data):
-            return None
-    head, _, after = bytes(data).partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+    while True:
+        while b"\r\n\r\n" not in data:
+            if not _more(connection, data):
+                return None
+        head, _, data[:] = bytes(data).partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        status = int(first.split()[1])
+        if status != 100:
+            break
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     size = int(headers.get("content-length", "0"))
-    data[:] = after
     while len(data) < size:
         if not _more(connection, data):
             return None
     body = bytes(data[:size])
     del data[:size]
-    return Answer(int(first.split()[1]), headers, body)
+    return Answer(status, headers, body)
 
 
 def is_over(connection: socket.socket) -> bool:

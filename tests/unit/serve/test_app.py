@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
@@ -188,3 +191,54 @@ def test_items_that_do_not_fit_are_refused(client: TestClient, body: dict[str, o
     assert given.status_code == 422
     assert words in given.json()["detail"]
     assert client.get("/v1/shop/items/x").status_code == 404
+
+
+def with_columns(folder: Path) -> Path:
+    """A saved recommender whose items have a column of every kind."""
+    data = small_world("time")
+    n = len(data.catalog)
+    more = pl.DataFrame(
+        {
+            "tags": pl.Series([["a", "b"]] * n, dtype=pl.List(pl.String)),
+            "stock": pl.Series([1] * n, dtype=pl.Int32),
+            "price": pl.Series([1.5] * n, dtype=pl.Float64),
+            "sold": pl.Series([True] * n, dtype=pl.Boolean),
+            "from": pl.Series([datetime(2024, 1, 1, tzinfo=UTC)] * n, dtype=pl.Datetime("us", "UTC")),
+        }
+    )
+    data = replace(data, catalog=replace(data.catalog, table=pl.concat([data.catalog.table, more], how="horizontal")))
+    run = Run(report=silent)
+    return Recommender(spec_of("popular").fit(data, run), spec_of("popular").fit(data, run), data).save(folder)
+
+
+def test_items_with_columns_of_every_kind_are_changed_and_stay_so(tmp_path: Path) -> None:
+    folder = with_columns(tmp_path / "shop")
+    columns = {"title": "t", "tags": ["c"], "stock": 7, "price": 2, "sold": False, "from": "2030-01-01T00:00:00+08:00"}
+    kept = columns | {"price": 2.0, "from": 1_893_427_200_000_000}
+    for _ in range(2):
+        _, app = open_server([folder], SETTINGS)
+        with TestClient(app) as client:
+            for item in ("i1", "fresh"):
+                assert client.put(f"/v1/shop/items/{item}", json=columns).status_code == 200
+                assert client.patch(f"/v1/shop/items/{item}", json={"tags": []}).status_code == 200
+                assert client.get(f"/v1/shop/items/{item}").json()["columns"] == kept | {"tags": []}
+            assert client.get("/v1/shop/items/i2").json()["columns"]["tags"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"stock": 2**31}, {"stock": 2**63}, {"stock": 1.5}, {"stock": True}, {"price": "2"}, {"tags": "a"}, {"tags": [1]},
+        {"tags": [None]}, {"from": "9999-12-31T23:59:59-23:59"}, {"from": 2**61}, {"from": -1}, {"from": "soon"}, {"sold": 1},
+        {"sold": "yes"}, {"title": ["t"]},
+    ],
+)  # fmt: skip
+def test_values_that_do_not_fit_are_not_stored(tmp_path: Path, body: dict[str, object]) -> None:
+    folder = with_columns(tmp_path / "shop")
+    _, app = open_server([folder], SETTINGS)
+    with TestClient(app) as client:
+        for call in (client.put, client.patch):
+            assert call("/v1/shop/items/i1", json=body).status_code == 422
+    _, app = open_server([folder], SETTINGS)  # nothing lies there that the next start would stumble over
+    with TestClient(app) as client:
+        assert client.get("/v1/shop/items/i1").json()["columns"]["title"] == "item 1"
