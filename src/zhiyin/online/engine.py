@@ -7,11 +7,13 @@ fallback, at once and marked as degraded; a model that hangs therefore costs qua
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+log = logging.getLogger("zhiyin.serve")
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -113,11 +115,24 @@ class Engine(Generic[A, R]):
             self._idle = True
 
     def _answer(self, batch: list[tuple[A, asyncio.Future[R], float]]) -> None:
+        asks = [ask for ask, _, _ in batch]
         try:
-            results: Sequence[R] = self.work([ask for ask, _, _ in batch])
+            results: Sequence[R] = self.work(asks)
         except Exception as error:  # a model may fail in any way; every ask still gets its answer
-            results = [self.fallback(ask, f"{type(error).__name__}: {error}") for ask, _, _ in batch]
+            # Alone, so that an ask that the model stumbles over costs its own answer and not those beside it.
+            results = [self._alone(ask) for ask in asks] if len(asks) > 1 else [self._failed(asks[0], error)]
         self._call(lambda: self._deliver(batch, results))
+
+    def _alone(self, ask: A) -> R:
+        try:
+            return self.work([ask])[0]
+        except Exception as error:
+            return self._failed(ask, error)
+
+    def _failed(self, ask: A, error: Exception) -> R:
+        """The words of the error may speak of anybody: they stay here, its kind is told."""
+        log.error("the model failed", exc_info=error)
+        return self.fallback(ask, f"the model failed ({type(error).__name__})")
 
     def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R]) -> None:
         self._late = False

@@ -1,0 +1,91 @@
+"""The thread that computes: what one ask may do to the others, and what a model that fails or hangs may do to them all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from zhiyin.online.engine import Engine
+
+
+class Model:
+    """Answers 7 with "7"; fails at numbers below 0, waits for ``go`` at 0. ``batches`` are what it was given."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def __call__(self, asks: Sequence[int]) -> list[str]:
+        self.batches.append(list(asks))
+        if 0 in asks:
+            self.go.wait(10)
+        if any(ask < 0 for ask in asks):
+            raise ValueError(f"secret of {min(asks)}")
+        return [str(ask) for ask in asks]
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    model = Model()
+    yield model
+    model.go.set()
+
+
+def engine_of(model: Model, deadline_s: float) -> Engine[int, str]:
+    return Engine(model, lambda ask, why: f"instead of {ask}: {why}", deadline_s=deadline_s)
+
+
+def test_asks_that_come_while_it_works_go_together(model: Model) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 10.0)
+        first = asyncio.create_task(engine.ask(0))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(engine.ask(n)) for n in range(1, 6)]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        answers = await asyncio.gather(first, *rest)
+        engine.close()
+        return answers
+
+    assert asyncio.run(main()) == ["0", "1", "2", "3", "4", "5"]
+    assert model.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_an_ask_the_model_stumbles_over_costs_only_its_own_answer(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 10.0)
+        first = asyncio.create_task(engine.ask(0))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(engine.ask(n)) for n in (1, -2, 3)]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        answers = await asyncio.gather(first, *rest, engine.ask(-4))
+        engine.close()
+        return answers
+
+    with caplog.at_level(logging.ERROR, "zhiyin.serve"):
+        answers = asyncio.run(main())
+    why = "the model failed (ValueError)"
+    assert answers == ["0", "1", f"instead of -2: {why}", "3", f"instead of -4: {why}"]
+    assert [record.getMessage() for record in caplog.records] == ["the model failed"] * 2
+
+
+def test_who_waits_for_a_model_that_hangs_is_answered_and_it_may_come_back(model: Model) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 0.05)
+        hung = [await engine.ask(0), await engine.ask(1)]
+        late = engine.late
+        model.go.set()
+        while engine.late:
+            await asyncio.sleep(0.001)
+        back = await engine.ask(2)
+        engine.close()
+        return [*hung, str(late), back]
+
+    assert asyncio.run(main()) == ["instead of 0: slow", "instead of 1: slow", "True", "2"]
