@@ -24,6 +24,12 @@ def serve(
     log_requests: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of requests that get a line in the log, default 0.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer, default 1; one that ends is started again.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="postgresql://... for events and tables of several machines; {tenant} in it is the folder's name."),
+    ] = None,
+    redis: Annotated[str | None, typer.Option(help="redis://...: machines tell each other at once when something came.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --tls-key the server speaks HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
 ) -> None:
@@ -35,12 +41,15 @@ def serve(
 
     Example: zhiyin serve shop
     """
-    from zhiyin.serve.run import serve as listen
+    from zhiyin.serve.run import serve as alone
     from zhiyin.serve.settings import Settings
+    from zhiyin.serve.workers import supervise
 
     settings = Settings.here(
         os.environ, host=host, port=port, deadline_ms=deadline_ms, rate_per_s=rate, retrain_every_h=retrain_every_h, log_share=log_requests,
+        workers=workers, database=database, redis=redis,
         tls_certificate=str(tls_certificate) if tls_certificate else None, tls_key=str(tls_key) if tls_key else None,
     )  # fmt: skip
     names = ", ".join(folder.name for folder in folders)
-    listen(folders, settings, lambda address: aside(f"serving {names} at {address} (ctrl-C stops)"))
+    serving = supervise if settings.workers > 1 else alone
+    serving(folders, settings, lambda address: aside(f"serving {names} at {address} (ctrl-C stops)"))

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from zhiyin.data.record import EventRecord
-from zhiyin.online.tenant import CONSENT, MASKED, Tenant
+from zhiyin.online.relations import RELATIONS, Relation, relation_of, touching
+from zhiyin.online.tenant import CONSENT, ERASURES, MASKED, Tenant
 from zhiyin.online.traces import Trace, Traces
 
 USERS, TAGS = "users", "tags"
@@ -32,6 +33,7 @@ class Kept(msgspec.Struct, frozen=True):
     trained_on: list[dict[str, Any]]
     events: list[EventRecord]
     answers: list[Trace]
+    relations: list[Relation] = []
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -61,12 +63,14 @@ def export(tenant: Tenant, traces: Traces, user: str) -> Kept:
             for item, kind, time in zip(ids, past.kind_ix.tolist(), past.time_us.tolist(), strict=True)
         ]
     answers = [t for t in traces.every() if t.ask.user == user or t.ask.session in sessions]
-    return Kept(user, row[user].body if row else {}, tags[user].body if tags else {}, trained, events, answers)
+    linked = [relation_of(row) for row in touching(tables, user)]
+    return Kept(user, row[user].body if row else {}, tags[user].body if tags else {}, trained, events, answers, linked)
 
 
 def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
     """Remove a user for good and prove it."""
     tables = tenant.shop.tables
+    tenant.catch_up()  # another process may have taken what he did last
     sessions = tenant.people.sessions_of(user)
     base = tenant.people.base.users.find(user)
     masked = base >= 0 and not tenant.people.is_masked(base)
@@ -76,6 +80,8 @@ def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
     answers = traces.erase({user}, set(sessions))
     rows = tables.delete(USERS, [user], forget=True) + tables.delete(TAGS, [user], forget=True)
     rows += tables.delete(CONSENT, [user], forget=True)
+    rows += tables.delete(RELATIONS, [row.id for row in touching(tables, user)], forget=True)
+    tables.put(ERASURES, {tenant.token: {}})  # other processes forget too, without being told whom
     due = bool(tables.page(MASKED, n=1))
     return Erased(events, answers, rows, masked, due, still_holding(tenant, traces, user, set(sessions), home))
 
@@ -87,7 +93,8 @@ def still_holding(tenant: Tenant, traces: Traces, user: str, sessions: set[str],
         left.append("events")
     if any(t.ask.user == user or t.ask.session in sessions for t in traces.every()):
         left.append("answers")
-    if tenant.shop.tables.get(USERS, [user]) or tenant.shop.tables.get(TAGS, [user]):
+    tables = tenant.shop.tables
+    if tables.get(USERS, [user]) or tables.get(TAGS, [user]) or any(touching(tables, user)):
         left.append("tables")
     if len(user) >= _RARE:
         wanted = user.encode()

@@ -9,8 +9,9 @@ every start, so there is no second place that could disagree.
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.tables import Row, TableStore
 
-MASKED, CONSENT = "masked", "consent"
+MASKED, CONSENT, ERASURES = "masked", "consent", "erasures"
 
 AHEAD_US = US_PER_DAY
 """An event may come from a clock that is ahead by so much; more is a mistake."""
@@ -59,7 +60,13 @@ class Tenant:
         self.name = name
         self.log = log
         self.clock = clock
+        self.token = secrets.token_hex(8)
+        """Names this process among those that share the stores."""
+        self.rang: Callable[[], None] = lambda: None
+        """Called when events have begun to act, so that other processes may be told."""
         self._lock = threading.Lock()
+        self._changing = threading.Lock()  # what takes the place of everything in memory, one at a time
+        self._after = after
         self.private: set[str] = set()
         """Users who want no answers made of what they did."""
         self.silent: set[str] = set()
@@ -95,10 +102,7 @@ class Tenant:
         Events of people who want nothing stored are left out. Raises ``DataError`` at once for an event that cannot be
         right; nothing of its batch is stored then.
         """
-        now = self.clock()
-        if self.silent:
-            records = [record for record in records if record.user not in self.silent]
-        stamped = [self._stamped(record, i, now, len(records)) for i, record in enumerate(records)]
+        stamped = self.stamped(records)
         done: Future[list[bool]] = Future()
 
         def durable(stored: Future[list[bool]]) -> None:
@@ -114,10 +118,20 @@ class Tenant:
         self.log.submit(stamped).add_done_callback(durable)
         return done
 
-    def catch_up(self) -> int:
+    def stamped(self, records: Sequence[EventRecord]) -> list[EventRecord]:
+        """The events as they are stored: with the server's time, without those of people who want nothing stored."""
+        now = self.clock()
+        if self.silent:
+            records = [record for record in records if record.user not in self.silent]
+        return [self._stamped(record, i, now, len(records)) for i, record in enumerate(records)]
+
+    def catch_up(self, *, ring: bool = True) -> int:
         """Let events act that are in the log and not yet in memory, whoever wrote them; gives how many."""
         with self._lock:
-            return self._living.catch_up(self.log)
+            n = self._living.catch_up(self.log)
+        if n and ring:
+            self.rang()
+        return n
 
     def _stamped(self, record: EventRecord, i: int, now: int, n: int) -> EventRecord:
         """The event with the times the server knows; refused where it says nothing of somebody or is not of this time."""
@@ -176,17 +190,30 @@ class Tenant:
         """Serve another bundle. It knows every event and item that came since it was trained before the first answer;
         the old one answers meanwhile.
         """
-        living = self._made(recommender, version, after, self.shop.tables)
-        if self.snapshot.finder is not None:  # who could search goes on searching
-            finder = Finder.of(recommender.data, recommender.reader, synonyms=self.snapshot.finder.synonyms)
-            living.snapshot = replace(living.snapshot, finder=finder)
+        with self._changing:
+            living = self._made(recommender, version, after, self.shop.tables)
+            if self.snapshot.finder is not None:  # who could search goes on searching
+                finder = Finder.of(recommender.data, recommender.reader, synonyms=self.snapshot.finder.synonyms)
+                living.snapshot = replace(living.snapshot, finder=finder)
+            self._go_on(living, since)
+            self._after = after
+        self.warm()
+
+    def refold(self) -> None:
+        """Forget what is in memory and read the log anew: another process erased somebody, and does not say whom."""
+        with self._changing:
+            since, now = self.shop.applied, self.snapshot
+            living = self._made(now.recommender, now.version, self._after, self.shop.tables)
+            living.snapshot = replace(now, recommender=living.snapshot.recommender)
+            self._go_on(living, since)
+
+    def _go_on(self, living: Living, since: int) -> None:
         with self.shop.replacing(living.snapshot, since) as fresh:
             living.adopt(fresh)
             living.catch_up(self.log)
             with self._lock:
                 living.catch_up(self.log)
                 self._living = living
-        self.warm()
 
     def close(self) -> None:
         self.log.close()

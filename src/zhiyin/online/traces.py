@@ -6,6 +6,7 @@ wait for a disk: after a crash the last moments may be missing, and replay says 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -36,11 +37,13 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 class Traces:
     """``keep`` gives the id; ``find`` gives the record back. The newest are in memory, the others on disk.
 
-    An id names the segment and the offset of its record, and ends in random digits that must match.
+    An id names the segment and the offset of its record, and ends in random digits that must match. ``shared`` says that
+    other processes write into the folder too, each its own segments: then nothing is held back, so that all find all.
     """
 
-    def __init__(self, folder: Path | None, largest_bytes: int) -> None:
+    def __init__(self, folder: Path | None, largest_bytes: int, *, shared: bool = False) -> None:
         self.folder = folder
+        self._held_bytes, self._n_recent = (1, 0) if shared and folder is not None else (1 << 18, RECENT)
         self.largest = max(largest_bytes, 2 * SEGMENT_BYTES)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Trace)
@@ -52,7 +55,8 @@ class Traces:
         self._number = 0
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._segment = 1 + max((int(p.stem, 16) for p in folder.glob("*.traces")), default=0)
+            self._segment = 0
+            self._begin()
 
     def keep(self, ask: Ask, items: list[Shown], served_by: str, model: str, at_us: int) -> str:
         """Remember an answer; its id."""
@@ -64,12 +68,12 @@ class Traces:
                 trace = f"{self._segment:x}-{self._written + len(self._buffer):x}-{self._salt}"
             record = Trace(trace, at_us, ask, items, served_by, model)
             self._recent[trace] = record
-            if len(self._recent) > RECENT:
+            if len(self._recent) > self._n_recent:
                 self._recent.popitem(last=False)
             if self.folder is not None:
                 payload = self._encoder.encode(record)
                 self._buffer += len(payload).to_bytes(4, "little") + payload
-                if len(self._buffer) >= 1 << 18:
+                if len(self._buffer) >= self._held_bytes:
                     self._flush()
         return trace
 
@@ -148,13 +152,26 @@ class Traces:
         self._written += len(self._buffer)
         self._buffer.clear()
         if self._written >= SEGMENT_BYTES:
-            self._segment, self._written = self._segment + 1, 0
+            self._begin()
             self._trim()
 
     def _lost_some(self) -> None:
         """A full disk costs traces, never answers: begin a new segment, so that offsets stay true."""
-        self._segment, self._written = self._segment + 1, 0
         self._buffer.clear()
+        self._begin()
+
+    def _begin(self) -> None:
+        """The next segment that nobody else writes."""
+        folder = self.folder or Path()
+        self._written = 0
+        self._segment = 1 + max((int(p.stem, 16) for p in folder.glob("*.traces")), default=self._segment)
+        with contextlib.suppress(OSError):
+            while True:
+                try:
+                    (folder / f"{self._segment:08x}.traces").open("xb").close()
+                    return
+                except FileExistsError:
+                    self._segment += 1
 
     def _trim(self) -> None:
         files = sorted((self.folder or Path()).glob("*.traces"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from zhiyin.online.answers import Found, language_of_ask, shown_of
 from zhiyin.online.asks import Ask, Reply
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.engine import Engine
+from zhiyin.online.following import Follower
 from zhiyin.online.pages import page as filled
 from zhiyin.online.pages import ranked
 from zhiyin.online.snapshot import Snapshot
@@ -24,6 +24,7 @@ from zhiyin.online.traces import Traces
 from zhiyin.serve.access import Keys
 from zhiyin.serve.errors import TooMuchError
 from zhiyin.serve.settings import Settings
+from zhiyin.store.async_append import AsyncAppender
 from zhiyin.store.tables import TableStore
 
 
@@ -38,13 +39,15 @@ class Answer(NamedTuple):
 class Hosted:
     """Everything one tenant needs while it is served."""
 
-    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, bundles: Bundles, settings: Settings) -> None:
+    def __init__(self, tenant: Tenant, keys: Keys, traces: Traces, bundles: Bundles, settings: Settings, follower: Follower) -> None:
         self.tenant = tenant
         self.keys = keys
         self.traces = traces
         self.bundles = bundles
         self.settings = settings
+        self.follower = follower
         self.n_degraded = 0
+        self._appender = AsyncAppender(tenant.log)
         self.engine: Engine[Ask, Answer] = Engine(
             self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
         )
@@ -124,11 +127,10 @@ class Hosted:
         )  # fmt: skip
 
     async def take(self, records: Sequence[EventRecord]) -> list[bool]:
-        """Durable when it returns."""
-        return await asyncio.wrap_future(self.submitted(records))
-
-    def submitted(self, records: Sequence[EventRecord]) -> Future[list[bool]]:
-        return self.tenant.take(records)
+        """Durable, and acting on answers, when it returns; events that arrive together share one flush of the disk."""
+        fresh = await self._appender.append(self.tenant.stamped(records))
+        self.tenant.catch_up()  # the first of a group lets all of them act, the others find nothing new
+        return fresh
 
     def close(self) -> None:
         self.engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -107,4 +108,6 @@ class Keeper:
         if running is not None and running.poll() is None:
             return
         command = [sys.executable, "-c", "from zhiyin.cli.app import main; main()", "retrain", str(hosted.bundles.folder)]
-        self._training[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        database = hosted.settings.database  # in the environment, for a list of processes shows the words of commands
+        environment = {**os.environ, **({} if database is None else {"ZHIYIN_DATABASE": database})}
+        self._training[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)

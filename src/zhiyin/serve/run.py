@@ -8,7 +8,10 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
+from zhiyin.online.following import Follower
+from zhiyin.online.stores import Stores
 from zhiyin.online.tenant import Tenant, live_folder
 from zhiyin.online.traces import Traces
 from zhiyin.pipeline.recommender import Recommender
@@ -20,8 +23,7 @@ from zhiyin.serve.listen import listen
 from zhiyin.serve.routes import OPERATIONS
 from zhiyin.serve.routes.server import with_own
 from zhiyin.serve.settings import Settings, check_open
-from zhiyin.store.segment_log import SegmentLog
-from zhiyin.store.sql_tables import SqlTables
+from zhiyin.serve.tail import Tail
 
 
 def host(folder: Path, settings: Settings) -> Hosted:
@@ -33,29 +35,58 @@ def host(folder: Path, settings: Settings) -> Hosted:
     served = bundles.served
     recommender = Recommender.load(bundles.path(served))
     home.mkdir(parents=True, exist_ok=True)
-    tables = SqlTables(f"sqlite:///{home / 'tables.sqlite'}")
-    log = SegmentLog(home / "events")
+    stores = Stores(settings.database)
+    tables = stores.tables(folder)
+    version = tables.version()
+    log = stores.log(folder, "share" if settings.workers > 1 else "own")
     tenant = Tenant(folder.name, recommender, log, tables, version=served.version, after=served.after, since=served.since)
     tenant.warm()
-    return Hosted(tenant, Keys(home), Traces(home / "traces", int(settings.traces_mb * 2**20)), bundles, settings)
+    traces = Traces(home / "traces", int(settings.traces_mb * 2**20), shared=settings.shared)
+    return Hosted(tenant, Keys(home), traces, bundles, settings, Follower(tenant, version))
 
 
 def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, Starlette]:
     """Every tenant and the application over them."""
-    names = [folder.name for folder in folders]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"two folders are named '{twice[0]}'", "A tenant is served under its folder's name; rename one.")
+    check_names([folder.name for folder in folders], settings)
     hosted = {folder.name: host(folder, settings) for folder in folders}
     check_open(settings, [name for name, one in hosted.items() if one.keys.open])
     server = Server(hosted, settings)
     return server, build_app(server, with_own(server, OPERATIONS))
 
 
+def check_names(names: Sequence[str], settings: Settings) -> None:
+    """Raises ``ConfigError`` where two tenants would be one."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"two folders are named '{twice[0]}'", "A tenant is served under its folder's name; rename one.")
+    Stores(settings.database).check(names)
+
+
 def serve(folders: Sequence[Path], settings: Settings, told: Callable[[str], None]) -> None:
-    """Listen until told to stop. Requests that are being answered are answered; then the log is closed."""
+    """Listen until told to stop. Requests that are being answered are answered; then the log is closed.
+
+    With several workers this is ``zhiyin.serve.workers.supervise``.
+    """
     server, app = open_server(folders, settings)
-    keeper = Keeper(server.tenants, settings.retrain_every_h)
-    server.before_close = keeper.close
-    keeper.start()
+    kept(server, settings)
     listen(server, app, settings, told)
+
+
+def kept(server: Server, settings: Settings) -> None:
+    """Begin what a server does beside answering; it ends with the server."""
+    keeper = Keeper(server.tenants, settings.retrain_every_h)
+    tail = Tail({name: hosted.follower for name, hosted in server.tenants.items()}, _bell(settings)) if settings.shared else None
+
+    def close() -> None:
+        keeper.close()
+        if tail is not None:
+            tail.close()
+
+    server.before_close = close
+    keeper.start()
+    if tail is not None:
+        tail.start()
+
+
+def _bell(settings: Settings) -> Bell:
+    return NoBell() if settings.redis is None else RedisBell(settings.redis)

@@ -37,6 +37,9 @@ class Settings(Spec):
     tls_key: str | None = None
     retrain_every_h: Annotated[float, Field(gt=0)] | None = None
     traces_mb: Annotated[float, Field(ge=0)] = 256.0
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    database: str | None = None
+    redis: str | None = None
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -49,6 +52,11 @@ class Settings(Spec):
         """``ZHIYIN_MAX_CONNECTIONS`` and the like, and above them what was said on the command line (None = not said)."""
         there = {name: environment[VARIABLE + name.upper()] for name in cls.model_fields if VARIABLE + name.upper() in environment}
         return cls.parse({**there, **{name: value for name, value in said.items() if value is not None}}, "the settings of the server")
+
+    @property
+    def shared(self) -> bool:
+        """True where other processes write the same stores."""
+        return self.workers > 1 or self.database is not None
 
     @property
     def loopback(self) -> bool:
