@@ -47,13 +47,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence."""
+    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence.
+
+    ``ad`` is the label of an advertisement ("Ad", "广告") and ``campaign`` whose it is; both are empty for everything else.
+    """
 
     item: str
     score: float
     title: str = ""
     reason: str = ""
     why: str = ""
+    ad: str = ""
+    campaign: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from zhiyin.ads.campaigns import StaticCampaigns
+from zhiyin.ads.slots import LABELS, Adverts, Slot, with_slots
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, language_of_ask, shown_of
-from zhiyin.online.asks import Ask, Reply
+from zhiyin.online.asks import Ask, Reply, Shown
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.engine import Engine
 from zhiyin.online.following import Follower
@@ -47,6 +49,7 @@ class Hosted:
         self.settings = settings
         self.follower = follower
         self.n_degraded = 0
+        self.adverts: Adverts = StaticCampaigns(())
         self._appender = AsyncAppender(tenant.log)
         self.engine: Engine[Ask, Answer] = Engine(
             self._work, self._fallback, deadline_s=settings.deadline_ms / 1000, most=settings.max_waiting
@@ -116,6 +119,8 @@ class Hosted:
     def _told(self, ask: Ask, answer: Answer, found: Found) -> Reply:
         snapshot = answer.snapshot
         items = shown_of(snapshot, found, language_of_ask(snapshot, ask))
+        if not answer.degraded and (slots := self._slots(ask, snapshot)):
+            items = _with_adverts(items, slots, snapshot, LABELS[language_of_ask(snapshot, ask)], ask.n or max(len(items), 1))
         notes = list(found.notes)
         if answer.degraded:
             notes.append(f"answered without the model: {answer.degraded}")
@@ -125,6 +130,17 @@ class Hosted:
             items=items, placement=ask.placement, served_by=found.served_by, model=snapshot.version, trace=trace, title=found.title,
             degraded=bool(answer.degraded), notes=notes, cursor=ask.cursor if answer.degraded else cursor,
         )  # fmt: skip
+
+    def _slots(self, ask: Ask, snapshot: Snapshot) -> list[Slot]:
+        """The advertisements of an answer; none on later pages, none that are gone."""
+        if ask.cursor:
+            return []
+        slots = self.adverts.fill(ask.placement, self.tenant.clock(), ask.context or {}, ask.user)
+        available = snapshot.catalog.available
+        there = [(slot, snapshot.catalog.items.find(slot.item)) for slot in slots if slot.item not in ask.exclude]
+        kept = [slot for slot, ix in there if ix >= 0 and (available is None or available[ix])]
+        self.adverts.shown(kept)
+        return kept
 
     async def take(self, records: Sequence[EventRecord]) -> list[bool]:
         """Durable, and acting on answers, when it returns; events that arrive together share one flush of the disk."""
@@ -136,3 +152,16 @@ class Hosted:
         self.engine.close()
         self.tenant.close()
         self.traces.close()
+
+
+def _with_adverts(items: list[Shown], slots: list[Slot], snapshot: Snapshot, label: str, n: int) -> list[Shown]:
+    """The list with its advertisements, each labelled as one."""
+    own = {shown.item: shown for shown in items}
+    out = []
+    for item, slot in with_slots(list(own), slots, n):
+        if slot is None:
+            out.append(own[item])
+        else:
+            title = snapshot.titles[snapshot.catalog.items.find(item)]
+            out.append(Shown(item, 0.0, title, "ad", label, label, slot.campaign))
+    return out

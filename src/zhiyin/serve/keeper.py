@@ -9,10 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from zhiyin.ads.campaigns import FILE as CAMPAIGNS
+from zhiyin.ads.campaigns import StaticCampaigns
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.pipeline.business_file import read_rules
 from zhiyin.pipeline.recommender import Recommender
+from zhiyin.serve.advertising import impressions
 from zhiyin.serve.hosted import Hosted
 from zhiyin.text.synonyms import Synonyms
 
@@ -31,7 +35,7 @@ class Keeper:
         self.tenants = tenants
         self.retrain_every_h = retrain_every_h
         self._stamps = {name: hosted.bundles.stamp() for name, hosted in tenants.items()}
-        self._rules: dict[str, int] = {}
+        self._read: dict[tuple[str, str], int] = {}
         self._training: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zhiyin-keeper", daemon=True)
@@ -86,12 +90,19 @@ class Keeper:
             hosted.tenant.shop.index(self._synonyms(hosted))
 
     def tune(self, name: str, hosted: Hosted) -> None:
-        """Follow ``rules.toml`` where it was changed; rules that make no sense are logged, and the old ones stay."""
-        path = hosted.home / RULES
+        """Follow ``rules.toml`` and ``campaigns.toml`` where they changed; what makes no sense is logged, and the old stays."""
+        if (path := self._changed(name, hosted.home / RULES)) is not None:
+            hosted.tenant.shop.rule(read_rules(path) if path.is_file() else None)
+        if (path := self._changed(name, hosted.home / CAMPAIGNS)) is not None:
+            hosted.adverts = StaticCampaigns.read(path, impressions(hosted.traces)[0])
+
+    def _changed(self, name: str, path: Path) -> Path | None:
+        """The path, if its file is another than at the last look."""
         stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        if stamp != self._rules.get(name, 0):
-            self._rules[name] = stamp
-            hosted.tenant.shop.rule(read_rules(path) if stamp else None)
+        if stamp == self._read.get((name, path.name), 0):
+            return None
+        self._read[name, path.name] = stamp
+        return path
 
     @staticmethod
     def _synonyms(hosted: Hosted) -> Synonyms | None:

@@ -104,3 +104,18 @@ def test_rules_pin_and_bury_from_the_moment_the_file_is_there(client: TestClient
     rules.unlink()
     client.keeper()  # type: ignore[attr-defined]
     assert client.post("/v1/shop/recommend", json={"n": 12}).json()["items"][0]["reason"] == "popular"
+
+
+def test_campaigns_fill_labelled_slots_and_clicks_find_them_by_trace(client: TestClient, folder: Path) -> None:
+    (folder.with_name("shop.live") / "campaigns.toml").write_text('[[campaign]]\nname = "winter"\nitem = "i28"\npositions = [2]\n')
+    client.keeper()  # type: ignore[attr-defined]
+    answer = client.post("/v1/shop/recommend", json={"n": 5, "cursor": ""}).json()
+    advert = answer["items"][1]
+    assert (advert["item"], advert["ad"], advert["campaign"], advert["reason"]) == ("i28", "Ad", "winter", "ad")
+    assert len(answer["items"]) == 5
+    assert client.post("/v1/shop/recommend", json={"n": 5, "language": "zh"}).json()["items"][1]["ad"] == "广告"
+    assert not [i for i in client.post("/v1/shop/recommend", json={"n": 5, "cursor": answer["cursor"]}).json()["items"] if i.get("ad")]
+    assert not [i for i in client.post("/v1/shop/recommend", json={"exclude": ["i28"]}).json()["items"] if i.get("ad")]
+    client.post("/v1/shop/event", json={"event_id": "c", "session": "s", "item": "i28", "trace": answer["trace"]})
+    client.post("/v1/shop/event", json={"event_id": "d", "session": "s", "item": "i28"})
+    assert client.get("/v1/shop/ads/report").json() == [{"campaign": "winter", "impressions": 2, "clicks": 1}]
