@@ -3,21 +3,18 @@
     python bench/index_speed.py [--rows 100000] [--world grouped|spread] [--only CASE,..] [--json PATH]
 
 ``grouped`` is the world of the serve bench (12 true dimensions of 64, loose groups); ``spread`` has no groups
-and rows of unequal length, where approximate indexes find little. Every index gets one process of its own
-with one thread. Requests: alone, 8 and 32 together; ``plain``, ``seen`` (10 to 20 seen things left out),
-``filter`` (seen, and one of 10 categories), ``mixed`` (every second request has the filter; together,
-requests of one filter are asked together). faiss cannot leave things out for each request, so it
+and rows of unequal length, where approximate indexes find little. One thread. Requests: alone, 8 and 32
+together; ``plain``, ``seen`` (10 to 20 seen things left out), ``filter`` (seen, and one of 10 categories),
+``mixed`` (every second request has the filter; together, those of one filter are asked together). faiss cannot leave things out for each request, so it
 is asked for more and what is forbidden is dropped, doubled until ten are left, as in
 ``serve_baseline.py``; its IVF gets the filter as a selector. Figures are CPU milliseconds per request:
-median, least and most of 5 rounds.
+median, least and most of 5 rounds, the indexes taking turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,21 +119,15 @@ CASES: dict[str, Callable[[Questions], Search]] = {
 }
 
 
-def measured(name: str, world: str, n_rows: int) -> list[Row]:
-    """All rows of one index, in a process of its own."""
-    with threadpool_limits(1):
-        questions = Questions.of(world, n_rows)
-        gc.collect()
-        before, started = resident_mb(), time.process_time()
-        search = CASES[name](questions)
-        built = time.process_time() - started
-        gc.collect()
-        held = resident_mb() - before
-        rows = [Row("index", name, "memory_mb", held, held, held, 1), Row("index", name, "build_s", built, built, built, 1)]
-        truth = ours(ScanIndex.of(questions.rows))
-        rows += [recall(name, what, search, truth, questions) for what in ("plain", "seen", "filter")]
-        rows += [cost(name, what, size, search, questions) for what in ("plain", "seen", "filter", "mixed") for size in (1, 8, 32)]
-    return rows
+def built(name: str, questions: Questions) -> tuple[Search, list[Row]]:
+    """An index, the seconds it took and the memory it holds (with the libraries it is the first to load)."""
+    gc.collect()
+    before, started = resident_mb(), time.process_time()
+    search = CASES[name](questions)
+    spent = time.process_time() - started
+    gc.collect()
+    held = resident_mb() - before
+    return search, [Row("index", name, metric, value, value, value, 1) for metric, value in {"memory_mb": held, "build_s": spent}.items()]
 
 
 def calls(questions: Questions, what: str, size: int, n: int = ASKED) -> list[tuple[Float32, Ragged | None, Bool | None]]:
@@ -151,17 +142,19 @@ def calls(questions: Questions, what: str, size: int, n: int = ASKED) -> list[tu
     return out
 
 
-def cost(name: str, what: str, size: int, search: Search, questions: Questions) -> Row:
+def costs(what: str, size: int, searches: dict[str, Search], questions: Questions) -> list[Row]:
+    """CPU milliseconds per request; rounds go from index to index, so that what else the machine does hits all alike."""
     asked = calls(questions, what, size)
-    for call in asked:  # caches fill, as in a server that has run for a second
-        search(*call)
-    n, spent = sum(len(call[0]) for call in asked), []
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        for call in asked:
-            search(*call)
-        spent.append((time.process_time() - started) / n * 1e3)
-    return Row("index", name, f"{what} x{size}", float(np.median(spent)), min(spent), max(spent), n, "cpu ms")
+    n = sum(len(call[0]) for call in asked)
+    spent: dict[str, list[float]] = {name: [] for name in searches}
+    for turn in range(ROUNDS + 1):
+        for name, search in searches.items():
+            started = time.process_time()
+            for call in asked:
+                search(*call)
+            if turn:  # in the first one caches fill, as in a server that has run for a second
+                spent[name].append((time.process_time() - started) / n * 1e3)
+    return [Row("index", name, f"{what} x{size}", float(np.median(ms)), min(ms), max(ms), n, "cpu ms") for name, ms in spent.items()]
 
 
 def recall(name: str, what: str, search: Search, truth: Search, questions: Questions, n: int = 1_000) -> Row:
@@ -172,23 +165,21 @@ def recall(name: str, what: str, search: Search, truth: Search, questions: Quest
     return Row("index", name, f"recall@10 {what}", mean, mean - error, min(1.0, mean + error), len(shares))
 
 
-def equal(world: str, n_rows: int, n: int = 10_000) -> list[Row]:
+def equal(questions: Questions, n: int = 10_000) -> list[Row]:
     """How many of 10,000 requests (half with a filter) get another list from the scan than from the exact index.
 
-    ``rounding`` counts those that differ only in items whose scores are level within 1e-6: float32 sums
+    Those that differ only in items whose scores are level within 1e-6 are counted apart: float32 sums
     depend on the order of summing.
     """
-    questions = Questions.of(world, n_rows)
     exact, scan = ours(ExactIndex.of(questions.rows)), ours(ScanIndex.of(questions.rows))
     different = rounding = 0
-    with threadpool_limits(1):
-        for call in calls(questions, "mixed", 32, n):
-            one, two = exact(*call), scan(*call)
-            for q in range(len(call[0])):
-                a, b = (slice(s.offsets[q], s.offsets[q + 1]) for s in (one, two))
-                if not np.array_equal(one.item_ix[a], two.item_ix[b]):
-                    level = len(one.score[a]) == len(two.score[b]) and np.allclose(one.score[a], two.score[b], rtol=1e-6, atol=1e-7)
-                    rounding, different = rounding + level, different + (not level)
+    for call in calls(questions, "mixed", 32, n):
+        one, two = exact(*call), scan(*call)
+        for q in range(len(call[0])):
+            a, b = (slice(s.offsets[q], s.offsets[q + 1]) for s in (one, two))
+            if not np.array_equal(one.item_ix[a], two.item_ix[b]):
+                level = len(one.score[a]) == len(two.score[b]) and np.allclose(one.score[a], two.score[b], rtol=1e-6, atol=1e-7)
+                rounding, different = rounding + level, different + (not level)
     values = {"other lists": different, "level, other order": rounding}
     return [Row("index", "scan", metric, value, value, value, n) for metric, value in values.items()]
 
@@ -205,13 +196,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None)
     given = parser.parse_args()
     rows: list[Row] = []
-    context = multiprocessing.get_context("spawn")
-    for name in given.only.split(","):
-        with context.Pool(1) as pool:
-            rows += pool.apply(measured, (name, given.world, given.rows))
-        print(f"{name} done", file=sys.stderr)
-    if "scan" in given.only.split(","):
-        rows += equal(given.world, given.rows)
+    with threadpool_limits(1):
+        questions, searches = Questions.of(given.world, given.rows), {}
+        for name in given.only.split(","):
+            searches[name], more = built(name, questions)
+            rows += more
+        truth = ours(ScanIndex.of(questions.rows))
+        rows += [recall(name, what, search, truth, questions) for name, search in searches.items() for what in ("plain", "seen", "filter")]
+        for what in ("plain", "seen", "filter", "mixed"):
+            for size in (1, 8, 32):
+                rows += costs(what, size, searches, questions)
+        if "scan" in searches:
+            rows += equal(questions)
     show(rows, f"{given.rows:,} rows of 64, {given.world}")
     write(rows, given.json)
 
