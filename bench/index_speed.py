@@ -5,8 +5,8 @@
 ``grouped`` is the world of the serve bench (12 true dimensions of 64, loose groups); ``spread`` has no groups
 and rows of unequal length, where approximate indexes find little. One thread. Requests: alone, 8 and 32
 together; ``plain``, ``seen`` (10 to 20 seen things left out), ``filter`` (seen, and one of 10 categories),
-``mixed`` (every second request has the filter; together, those of one filter are asked together). faiss cannot leave things out for each request, so it
-is asked for more and what is forbidden is dropped, doubled until ten are left, as in
+``mixed`` (every second request has the filter; together, those of one filter are asked together).
+faiss cannot leave things out for each request, so it is asked for more and what is forbidden is dropped, doubled until ten are left, as in
 ``serve_baseline.py``; its IVF gets the filter as a selector. Figures are CPU milliseconds per request:
 median, least and most of 5 rounds, the indexes taking turns.
 """
