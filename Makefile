@@ -1,11 +1,11 @@
 # Everything a person or a machine runs here. `make setup` once; the rest needs no network.
 #
 #   make setup                 create .venv and install everything
-#   make demo                  a simulated town, four models, one page to click through
+#   make demo                  a simulated town, four models, one page to click through, a server until ctrl-C
 #   make test / lint / bench   what .ci/run runs, and the benchmarks
 #
 # TORCH_INDEX  an extra package index for PyTorch (the CPU build, for example); default none
-# DEMO_ARGS    flags for `zhiyin demo`, TEST_ARGS for pytest, BENCH the benchmarks to run
+# DEMO_ARGS    flags for `zhiyin demo` (--no-serve ends it with the page), TEST_ARGS for pytest, BENCH the benchmarks to run
 
 SHELL := /bin/bash
 PYTHON ?= python3

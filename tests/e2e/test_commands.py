@@ -169,19 +169,6 @@ def test_start_in_one_step(ask: Ask, shop: Path, tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
 
 
-def test_demo_page_has_people_new_items_and_plots(ask: Ask, tmp_path: Path) -> None:
-    done = ask("demo", "--quick", "--users", 60, "--no-serve", "--out", tmp_path / "demo")
-    assert done.exit_code == 0, done.output
-    page = (tmp_path / "demo" / "demo.html").read_text()
-    people = json.loads(page.split('id="people"')[1].split(">", 1)[1].split("</script>")[0])
-    assert set(people["models"]) == {"popular", "ease", "content", "sequence"}
-    assert all(len(person["lists"][m]) == 10 for person in people["people"] for m in people["models"])
-    assert "New in town" in page and page.count("<svg") >= 3
-    assert not [word for word in ("http://", "https://") if word in page.replace("http://www.w3.org", "")]
-    assert str((tmp_path / "demo" / "demo.html").resolve()) in done.stdout
-    assert ask("recommend", tmp_path / "demo" / "model", "--text", "football").exit_code == 0
-
-
 def test_recommend_needs_no_torch(model: Path) -> None:
     """Neither for a user nor for a text whose encoder is in the cache."""
     told = (

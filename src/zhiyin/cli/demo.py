@@ -1,7 +1,8 @@
-"""``zhiyin demo``: a simulated town, four models measured, one page to click through."""
+"""``zhiyin demo``: a simulated town, four models measured, one page to click through, and a server that answers."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,14 +31,15 @@ def demo(
     out: Annotated[Path, typer.Option(help="The folder of the town, the model and the page.")] = Path("demo-out"),
     users: Annotated[int, typer.Option(min=50, max=5000, help="People in the town.")] = 300,
     quick: Annotated[bool, typer.Option("--quick", help="A smaller town and a shorter training: half a minute.")] = False,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Only write the page (it needs no server).")] = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="End with the page; --json does so too.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the server; a free one where it is taken.")] = 8765,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """See zhiyin at work on a simulated town: tables, four models measured, and one page to click through.
+    """See zhiyin at work on a simulated town: tables, four models measured, one page to click through, and a server.
 
     The page has people to pick with their history and their lists side by side by model, items that are
-    new in town, and plots. It is one file and opens offline.
+    new in town, and plots. It is one file and opens offline. The server answers until ctrl-C.
 
     Example: zhiyin demo --users 300 --out /tmp/town
     """
@@ -62,7 +64,7 @@ def demo(
     )
     newcomers = welcomed(fought, known, later)
     best = fought.recommender("sequence")
-    model = best.save(out / "model")
+    model = best.save(out / "town-model")
     path = page_of(comparison, fought, newcomers).save(out / "demo.html")
     if as_json:
         emit(
@@ -81,6 +83,36 @@ def demo(
     tell(f"\ntown: {folder}   model: {model}")
     tell(f"Next: zhiyin recommend {model} --user {best.data.users[0]}   zhiyin similar {model} {best.catalog.items[0]}")
     tell(f"page: {path.resolve()}")
+    if not no_serve:
+        answer_for(model, best, port)
+
+
+def answer_for(model: Path, town: Recommender, port: int) -> None:
+    """Serve the town until ctrl-C, and say what to ask it."""
+    from zhiyin.base.errors import ConfigError
+    from zhiyin.serve.listen import bound
+    from zhiyin.serve.run import serve
+    from zhiyin.serve.settings import Settings
+
+    settings = Settings(port=port, deadline_ms=500)  # for somebody who looks, on a machine that may be busy
+    try:
+        bound(settings).close()
+    except ConfigError:
+        settings = settings.model_copy(update={"port": 0})
+    try:
+        serve([model], settings, lambda address: tell(invitation(address, model.name, town)))
+    except KeyboardInterrupt:
+        tell(f"stopped; zhiyin serve {model} goes on where it was")
+
+
+def invitation(address: str, tenant: str, town: Recommender) -> str:
+    """Where the server is, and three lines for another terminal that work as they stand."""
+    person = town.data.users[0]
+    liked = town.recommend(person, n=1).ids[0]
+    event = {"event_id": "my-first", "user": person, "item": liked}
+    asked = [("recommend", {"user": person, "n": 3}), ("event", event), ("search", {"text": "footbal", "n": 3})]
+    lines = [f"  curl {address}/v1/{tenant}/{what} -d '{json.dumps(said)}'" for what, said in asked]
+    return "\n".join(["", f"the town is served at {address} (ctrl-C stops). In another terminal:", *lines])
 
 
 def small_models(*, quick: bool) -> dict[str, ModelSpec]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from zhiyin.client.given import each, fresh_id, given
 from zhiyin.client.shapes import (
+    CampaignReport,
     Completed,
     Consent,
     Erased,
@@ -337,6 +338,14 @@ class AsyncCalls:
         """All relations as one file. ``GET /v1/{tenant}/export/relations``"""
         said = given(format=format)
         return await self._call(bytes, "GET", f"/v1/{self._tenant}/export/relations", query=said)
+
+    async def ads_report(self) -> list[CampaignReport]:
+        """Impressions and clicks by campaign. ``GET /v1/{tenant}/ads/report``"""
+        return await self._call(list[CampaignReport], "GET", f"/v1/{self._tenant}/ads/report")
+
+    async def tracker(self) -> bytes:
+        """A script for pages: it sends what visitors do. ``GET /tracker.js``"""
+        return await self._call(bytes, "GET", "/tracker.js")
 
     async def live(self) -> Live:
         """The process runs. ``GET /health/live``"""

@@ -62,13 +62,18 @@ class Named(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence."""
+    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence.
+
+    ``ad`` is the label of an advertisement ("Ad", "广告") and ``campaign`` whose it is; both are empty for everything else.
+    """
 
     item: str
     score: float
     title: str = ""
     reason: str = ""
     why: str = ""
+    ad: str = ""
+    campaign: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -279,6 +284,15 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     context: dict[str, Any] | None = None
 
 
+class Relation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``head`` has ``relation`` to ``tail``."""
+
+    head: str
+    relation: str
+    tail: str
+    columns: dict[str, Any]
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that is kept about one person."""
 
@@ -288,6 +302,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trained_on: list[dict[str, Any]]
     events: list[EventRecord]
     answers: list[Trace]
+    relations: list[Relation] = []
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -299,15 +314,6 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     masked_in_bundle: bool
     retrain_due: bool
     left: list[str]
-
-
-class Relation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``head`` has ``relation`` to ``tail``."""
-
-    head: str
-    relation: str
-    tail: str
-    columns: dict[str, Any]
 
 
 class Relations(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -342,6 +348,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: int
     unwanted: int
     reasons: list[Refused]
+
+
+class CampaignReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``clicks`` are events on the advertised item that carry the trace of an answer in which it stood as an advertisement."""
+
+    campaign: str
+    impressions: int
+    clicks: int
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
