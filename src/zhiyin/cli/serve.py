@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from zhiyin.cli.outcome import aside, ending
+from zhiyin.cli.outcome import Interrupted, aside, ending
 
 
 @ending
@@ -52,4 +52,7 @@ def serve(
     )  # fmt: skip
     names = ", ".join(folder.name for folder in folders)
     serving = supervise if settings.workers > 1 else alone
-    serving(folders, settings, lambda address: aside(f"serving {names} at {address} (ctrl-C stops)"))
+    try:
+        serving(folders, settings, lambda address: aside(f"serving {names} at {address} (ctrl-C stops)"))
+    except KeyboardInterrupt:
+        raise Interrupted("What was asked is answered, and every event that was taken is stored.") from None
