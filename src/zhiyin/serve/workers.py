@@ -7,6 +7,7 @@ parent is told to stop, every worker answers what it was asked; when it is kille
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -133,6 +134,7 @@ class Team:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _let_go(process)
 
     def _start(self, worker: Worker) -> None:
         self.taken.set_inheritable(True)
@@ -153,6 +155,8 @@ class Team:
         threading.Thread(target=_listened, args=(process, worker.ready), daemon=True).start()
 
     def _ended(self, worker: Worker, code: int, now: float) -> None:
+        if worker.process is not None:
+            _let_go(worker.process)
         if not self._ever_ready and code == _MISTAKE:
             raise ConfigError("no worker could begin", "What it said stands above.")
         worker.n_failed = 1 if now - worker.begun_s >= STEADY_S else worker.n_failed + 1
@@ -162,9 +166,17 @@ class Team:
         worker.process, worker.ready, worker.again_s = None, None, now + pause_s
 
 
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
 def _listened(process: subprocess.Popen[bytes], ready: threading.Event) -> None:
-    if process.stdout is not None and process.stdout.readline() == _READY:
-        ready.set()
+    if process.stdout is not None:
+        with process.stdout as said:
+            if said.readline() == _READY:
+                ready.set()
 
 
 @contextmanager
@@ -200,6 +212,6 @@ def work() -> None:
 
 
 def _until_alone() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not through sys.stdin: a thread in there when the process ends would crash it
         pass
     os.kill(os.getpid(), signal.SIGTERM)
