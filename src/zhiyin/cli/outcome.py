@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of text.")]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(envvar="ZHIYIN_DATABASE", help="The --database that zhiyin serve is given; left out: files in FOLDER.live."),
+]
 PlotsOption = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also save every plot here, as SVG and PNG.")]
 
 

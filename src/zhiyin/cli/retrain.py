@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zhiyin.cli.outcome import JsonOption, aside, emit, ending, tell
+from zhiyin.cli.outcome import DatabaseOption, JsonOption, aside, emit, ending, tell
 from zhiyin.cli.progress import progress
 from zhiyin.cli.train import QuickOption
 
@@ -20,6 +20,7 @@ def retrain(
     quick: QuickOption = False,
     force: Annotated[bool, typer.Option("--force", help="Also without new events, and also if it is not better.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a new model on what happened since, and serve it if it is not worse and meets expectations.toml.
@@ -32,9 +33,10 @@ def retrain(
 
     from zhiyin.data.run import Run
     from zhiyin.online.retrain import retrain as trained_anew
+    from zhiyin.online.stores import Stores
 
     with progress() as report:
-        outcome = trained_anew(folder, Run(seed=seed, report=report), quick=quick, force=force)
+        outcome = trained_anew(folder, Run(seed=seed, report=report), quick=quick, force=force, stores=Stores(database))
     if as_json:
         emit(asdict(outcome))
         return

@@ -23,11 +23,10 @@ from zhiyin.online.bundles import Bundles, Entry, version_of
 from zhiyin.online.expectations import broken, read_expectations
 from zhiyin.online.grown import grown
 from zhiyin.online.shop import caught_up
+from zhiyin.online.stores import Stores
 from zhiyin.online.tenant import MASKED, every_row, live_folder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.pipeline.train import train
-from zhiyin.store.segment_log import SegmentLog
-from zhiyin.store.sql_tables import SqlTables
 from zhiyin.store.tables import TableStore
 
 METRIC = "ndcg@10"
@@ -46,7 +45,7 @@ class Outcome:
     why: tuple[str, ...]
 
 
-def retrain(folder: Path, run: Run, *, quick: bool = False, force: bool = False) -> Outcome:
+def retrain(folder: Path, run: Run, *, quick: bool = False, force: bool = False, stores: Stores | None = None) -> Outcome:
     """Train anew and promote if it is right to; ``force`` trains without new events and promotes whatever meets the expectations.
 
     May run beside the server, which goes over to the new bundle by itself. Raises ``FitError`` without new events.
@@ -56,15 +55,19 @@ def retrain(folder: Path, run: Run, *, quick: bool = False, force: bool = False)
     bundles = Bundles(folder, home)
     served = bundles.served
     champion = Recommender.load(bundles.path(served))
-    tables = SqlTables(f"sqlite:///{home / 'tables.sqlite'}")
+    stores = stores or Stores()
+    tables = stores.tables(folder)
     try:
         since = tables.version()
         masked = [int(row.id) for row in every_row(tables, MASKED) if row.body.get("bundle") == served.version]
         known = caught_up(champion, tables, served.since)
     finally:
         tables.close()
-    log = SegmentLog(home / "events", access="read") if any((home / "events").glob("*.log")) else None
-    more = grown(known.data, log.read(served.after) if log else [], masked, served.after)
+    log = stores.log(folder, "read")
+    try:
+        more = grown(known.data, log.read(served.after), masked, served.after)
+    finally:
+        log.close()
     if not more.n_new and not masked and not force:
         raise FitError("nothing happened since the served model was trained", "Wait for events, or say --force.")
     trained = train(more.data, spec_of(champion.model.spec.described()), split=default_split, run=run, quick=quick, refit=False)
