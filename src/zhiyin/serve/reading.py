@@ -16,9 +16,11 @@ from zhiyin.base.errors import StoreError
 from zhiyin.serve.errors import RequestError, TooMuchError
 from zhiyin.serve.limits import InFlight
 
-SLOWEST = 1 << 20
-"""Bytes per second that a large body must reach; small ones have ``read_timeout_s`` in any case."""
+SLOWEST = 1 << 16
+"""Bytes per second that a body must reach beyond its first ``read_timeout_s``: who sends less holds a place for nothing."""
 
+_EARNS = 1 << 10
+"""Smaller pieces earn nothing, which keeps bodies of one piece cheap and dribbling useless."""
 _PIECE = 1 << 20
 
 _TAKEN = (b"application/json", b"text/json", b"application/x-www-form-urlencoded")
@@ -42,13 +44,14 @@ class Held:
         _check_said(headers, largest)
         parts: list[bytes] = []
         try:
-            async with asyncio.timeout(timeout_s + largest / SLOWEST):
+            async with asyncio.timeout(timeout_s) as limit:
                 async for part in request.stream():
                     if self._size + len(part) > largest:
                         raise _too_large(largest)
                     self._in_flight.hold(len(part))
                     self._size += len(part)
                     parts.append(part)
+                    _extend(limit, len(part))
         except TimeoutError:
             raise _too_slow() from None
         return b"".join(parts)
@@ -60,8 +63,8 @@ class Held:
         with contextlib.ExitStack() as kept:
             try:
                 file: BinaryIO = kept.enter_context(tempfile.TemporaryFile(dir=folder))
-                async with asyncio.timeout(timeout_s + largest / SLOWEST):
-                    await _written(request, largest, file)
+                async with asyncio.timeout(timeout_s) as limit:
+                    await _written(request, largest, file, limit)
             except TimeoutError:
                 raise _too_slow() from None
             except OSError as error:
@@ -73,7 +76,14 @@ class Held:
         self._in_flight.release(self._size)
 
 
-async def _written(request: Request, largest: int, file: BinaryIO) -> None:
+def _extend(limit: asyncio.Timeout, n_bytes: int) -> None:
+    """Give a body the time that these bytes of it earn."""
+    at = limit.when()
+    if at is not None and n_bytes >= _EARNS:
+        limit.reschedule(at + n_bytes / SLOWEST)
+
+
+async def _written(request: Request, largest: int, file: BinaryIO, limit: asyncio.Timeout) -> None:
     """The body into a file, some pieces at a time, and the file back to its beginning."""
     parts: list[bytes] = []
     size = waiting = 0
@@ -82,6 +92,7 @@ async def _written(request: Request, largest: int, file: BinaryIO) -> None:
         if size > largest:
             raise _too_large(largest)
         parts.append(part)
+        _extend(limit, len(part))
         if waiting >= _PIECE:
             await asyncio.to_thread(file.write, b"".join(parts))
             parts, waiting = [], 0

@@ -64,13 +64,36 @@ def read_answer(connection: socket.socket, rest: bytearray | None = None) -> Ans
         if status != 100:
             break
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    size = int(headers.get("content-length", "0"))
+    if headers.get("transfer-encoding") == "chunked":
+        whole = _chunked(connection, data)
+    else:
+        whole = _taken(connection, data, int(headers.get("content-length", "0")))
+    return None if whole is None else Answer(status, headers, whole)
+
+
+def _chunked(connection: socket.socket, data: bytearray) -> bytes | None:
+    """A body in chunks, out of ``data`` and what follows it."""
+    body = b""
+    while True:
+        while b"\r\n" not in data:
+            if not _more(connection, data):
+                return None
+        size, _, data[:] = bytes(data).partition(b"\r\n")
+        chunk = _taken(connection, data, int(size, 16) + 2)
+        if chunk is None:
+            return None
+        if len(chunk) == 2:
+            return body
+        body += chunk[:-2]
+
+
+def _taken(connection: socket.socket, data: bytearray, size: int) -> bytes | None:
     while len(data) < size:
         if not _more(connection, data):
             return None
-    body = bytes(data[:size])
+    taken = bytes(data[:size])
     del data[:size]
-    return Answer(status, headers, body)
+    return taken
 
 
 def is_over(connection: socket.socket) -> bool:

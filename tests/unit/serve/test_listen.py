@@ -182,6 +182,14 @@ def test_a_head_that_does_not_come_is_not_waited_for(port: int) -> None:
 def test_a_body_that_does_not_come_is_told_408(port: int) -> None:
     status, problem = told(port, request("/v1/shop/echo", b"[1", length=100))
     assert (status, problem["detail"]) == (408, "the body did not come in time")
+    with connected(port) as connection:
+        connection.sendall(request("/v1/shop/echo", b"[1", length=1000))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(30):
+                connection.sendall(b" ")
+                time.sleep(0.1)
+        answer = read_answer(connection)
+        assert answer is None or answer.status == 408
 
 
 def test_a_body_that_nobody_reads_does_not_hold_the_connection(port: int) -> None:
