@@ -99,10 +99,10 @@ def measure(process: Process, requests: Path, connections: int, seconds: float) 
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Process]:
+def served(folder: Path, *more: object) -> Iterator[Process]:
     """Ours, without what earlier runs left beside the bundle."""
     shutil.rmtree(folder.with_name(f"{folder.name}.live"), ignore_errors=True)
-    with zhiyin(folder, limit_s=300) as process:
+    with zhiyin(folder, *more, limit_s=300) as process:
         process.settled()  # some of it is made ready behind the first answers: that is told of in "cold start"
         yield process
     shutil.rmtree(folder.with_name(f"{folder.name}.live"), ignore_errors=True)
@@ -179,13 +179,17 @@ def cpu(given: Given) -> list[Row]:
             "filtered": asks[1.0].ours(given.work / "filtered", name),
         }
         cost: dict[str, list[float]] = {}
+        degraded: list[float] = []
         with served(folder) as process:
             measure(process, runs["mixed"], 32, 1.0)
             for run in list(runs) * given.rounds:
-                cost.setdefault(run, []).append(measure(process, runs[run], 32, given.seconds).cpu_ms)
+                found = measure(process, runs[run], 32, given.seconds)
+                cost.setdefault(run, []).append(found.cpu_ms)
+                degraded.append(found.said.degraded / max(found.said.n, 1))
         parts = {"http": cost["http"], "answer without search": _minus(cost["around"], cost["http"])}
         parts |= {"search": _minus(cost["bare"], cost["around"]), "filter": _minus(cost["filtered"], cost["bare"])}
         rows.append(row(name, "cpu_ms_per_request", cost["mixed"], "ms, c=32, half with a filter"))
+        rows.append(row(name, "degraded_share", degraded, "of all these runs: such answers cost less"))
         rows += [row(f"{name}: {part}", "cpu_ms_per_request", values, "ms, c=32") for part, values in parts.items()]
     return rows
 
@@ -204,7 +208,8 @@ def recall(given: Given) -> list[Row]:
         for name in ("ann", "exact", "fastapi+faiss"):
             ours = name != "fastapi+faiss"
             file = asks.ours(given.work / "recall", name) if ours else asks.theirs(given.work / "recall")
-            with served(given.bundle(name == "exact")) if ours else baseline("recommend", "--folder", given.folder) as process:
+            patient = ("--deadline-ms", 10_000)  # what is late is no matter of recall
+            with served(given.bundle(name == "exact"), *patient) if ours else baseline("recommend", "--folder", given.folder) as process:
                 kept = given.work / "kept"
                 finish(start(process.port, file, connections=2, seconds=600, count=n, kept=kept))
             hits = judged(given.world, asks, least, kept)
@@ -285,9 +290,13 @@ def freshness(given: Given) -> list[Row]:
 
 
 def pipeline(given: Given) -> list[Row]:
+    """As served, and with all the time it wants: what degraded answers hide."""
     folder = serve_live.trained(given.folder.parent)
-    with served(folder) as process:
-        return serve_live.pipeline(process, folder, given.work, given.seconds)
+    rows = []
+    for case, more in (("full pipeline", ()), ("full pipeline, no deadline", ("--deadline-ms", 60_000))):
+        with served(folder, *more) as process:
+            rows += serve_live.pipeline(case, process, folder, given.work, given.seconds)
+    return rows
 
 
 CASES: dict[str, Callable[[Given], list[Row]]] = {
@@ -309,8 +318,9 @@ def main() -> None:
         seconds, rounds = (1.0, 1) if given.quick else (3.0, 3)
         case = Given(world, folder, Path(work), seconds, rounds, given.quick, given.full)
         for name in given.only:
-            rows += CASES[name](case)
-    show(rows, "serve")
+            found = CASES[name](case)
+            show(found, f"serve: {name}")
+            rows += found
     write(rows, given.json)
 
 

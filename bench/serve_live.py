@@ -104,7 +104,7 @@ def trained(work: Path) -> Path:
     return folder
 
 
-def pipeline(process: Process, folder: Path, work: Path, seconds: float) -> list[Row]:
+def pipeline(case: str, process: Process, folder: Path, work: Path, seconds: float) -> list[Row]:
     """All stages of a real model at c=4: people it knows, and every eighth with a history of his own."""
     recommender = Recommender.load(folder)
     rng = random.Random(0)
@@ -118,7 +118,6 @@ def pipeline(process: Process, folder: Path, work: Path, seconds: float) -> list
     finish(start(process.port, asks, connections=4, seconds=2.0))
     cpu = process.cpu_s()
     said = finish(start(process.port, asks, connections=4, seconds=max(seconds, 5.0)))
-    case = "full pipeline"
     return [
         _one(case, "p99_ms", said.p99_ms, said.n, f"ms, {recommender.model.spec.kind} on {REAL}, c=4"),
         _one(case, "p50_ms", said.p50_ms, said.n, "ms"),
