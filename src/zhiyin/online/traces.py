@@ -20,7 +20,8 @@ from zhiyin.base.errors import UnknownNameError
 from zhiyin.online.asks import Ask, Shown
 
 SEGMENT_BYTES = 16 << 20
-RECENT = 20_000
+RECENT_BYTES = 32 << 20
+"""So much of the newest records stays in memory; an ask may be large, so it is bytes that count."""
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,11 +44,12 @@ class Traces:
 
     def __init__(self, folder: Path | None, largest_bytes: int, *, shared: bool = False) -> None:
         self.folder = folder
-        self._held_bytes, self._n_recent = (1, 0) if shared and folder is not None else (1 << 18, RECENT)
+        self._held_bytes, self._recent_bytes = (1, 0) if shared and folder is not None else (1 << 18, RECENT_BYTES)
         self.largest = max(largest_bytes, 2 * SEGMENT_BYTES)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Trace)
-        self._recent: OrderedDict[str, Trace] = OrderedDict()
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
+        self._n_bytes = 0
         self._lock = threading.Lock()
         self._buffer = bytearray()
         self._written = 0
@@ -66,12 +68,12 @@ class Traces:
                 trace = f"m-{self._number:x}-{self._salt}"
             else:
                 trace = f"{self._segment:x}-{self._written + len(self._buffer):x}-{self._salt}"
-            record = Trace(trace, at_us, ask, items, served_by, model)
-            self._recent[trace] = record
-            if len(self._recent) > self._n_recent:
-                self._recent.popitem(last=False)
+            payload = self._encoder.encode(Trace(trace, at_us, ask, items, served_by, model))
+            self._recent[trace] = payload
+            self._n_bytes += len(payload)
+            while self._n_bytes > self._recent_bytes:
+                self._n_bytes -= len(self._recent.popitem(last=False)[1])
             if self.folder is not None:
-                payload = self._encoder.encode(record)
                 self._buffer += len(payload).to_bytes(4, "little") + payload
                 if len(self._buffer) >= self._held_bytes:
                     self._flush()
@@ -80,7 +82,8 @@ class Traces:
     def find(self, trace: str) -> Trace:
         """The record of an id; ``UnknownNameError`` where there is none (any more)."""
         with self._lock:
-            found = self._recent.get(trace)
+            recent = self._recent.get(trace)
+            found = None if recent is None else self._decoder.decode(recent)
             if found is None and self.folder is not None:
                 self._flush()
                 found = self._read(trace)
@@ -94,7 +97,7 @@ class Traces:
             self._flush()
             files = [] if self.folder is None else sorted(self.folder.glob("*.traces"))
             recent = list(self._recent.values()) if self.folder is None else []
-        yield from recent
+        yield from map(self._decoder.decode, recent)
         for path in files:
             for _, record in self._records(path):
                 if record is not None:
@@ -105,9 +108,10 @@ class Traces:
         n = 0
         with self._lock:
             self._flush()
-            for trace, record in list(self._recent.items()):
+            for trace, payload in list(self._recent.items()):
+                record = self._decoder.decode(payload)
                 if record.ask.user in users or record.ask.session in sessions:
-                    del self._recent[trace]
+                    self._n_bytes -= len(self._recent.pop(trace))
                     n += self.folder is None
             for path in [] if self.folder is None else sorted(self.folder.glob("*.traces")):
                 mine = [at for at, r in self._records(path) if r is not None and (r.ask.user in users or r.ask.session in sessions)]
@@ -136,9 +140,13 @@ class Traces:
                 yield at, None
             at += 4 + size
 
-    def close(self) -> None:
+    def flush(self) -> None:
+        """Let the files hold all that was kept."""
         with self._lock:
             self._flush()
+
+    def close(self) -> None:
+        self.flush()
 
     def _flush(self) -> None:
         if self.folder is None or not self._buffer:
