@@ -224,7 +224,7 @@ def _parquet_written(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Co
         "json": pa.string(),
     }  # fmt: skip
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
-    pieces = _Pieces()
+    pieces = Pieces()
     with pq.ParquetWriter(pa.PythonFile(pieces, mode="w"), schema, compression="zstd") as writer:
         for some in _batched(rows):
             made = {name: [_as(row.get(name), kind) for row in some] for name, kind in columns.items()}
@@ -250,7 +250,7 @@ def _batched(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
         yield some
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """A file that is only written to, and hands over what it has."""
 
     def __init__(self) -> None:

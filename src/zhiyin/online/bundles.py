@@ -34,7 +34,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
-class _State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True):
+    """What the file says."""
+
     served: str
     entries: list[Entry]
 
@@ -49,7 +51,7 @@ class Bundles:
     @property
     def served(self) -> Entry:
         """What is to be served. A folder that was trained by hand since then goes before everything older."""
-        state = self._read()
+        state = self.read()
         return next(entry for entry in state.entries if entry.name == state.served)
 
     def path(self, entry: Entry) -> Path:
@@ -57,7 +59,7 @@ class Bundles:
 
     def entries(self) -> list[Entry]:
         """All of them, oldest first."""
-        return self._read().entries
+        return self.read().entries
 
     def stamp(self) -> int:
         """Changes whenever what is served may have changed: cheap enough to ask every second."""
@@ -68,39 +70,41 @@ class Bundles:
 
     def promote(self, entry: Entry) -> None:
         """Serve a bundle that lies ready in its folder from now on; older ones beyond a few are removed."""
-        state = self._read()
+        state = self.read()
         entries = [e for e in state.entries if e.name != entry.name] + [entry]
         keep = {ORIGIN, entry.name, state.served, *(e.name for e in entries[-KEPT:])}
         for old in [e for e in entries if e.name not in keep]:
             shutil.rmtree(self.path(old), ignore_errors=True)
-        self._write(_State(entry.name, [e for e in entries if e.name in keep]))
+        self.write(State(entry.name, [e for e in entries if e.name in keep]))
 
     def rollback(self) -> Entry:
         """Serve the bundle before the present one; raises ``ConfigError`` where there is none."""
-        state = self._read()
+        state = self.read()
         names = [e.name for e in state.entries]
         at = names.index(state.served)
         if at == 0:
             raise ConfigError("there is no older model to go back to", f"Known: {', '.join(names)}.")
-        self._write(_State(names[at - 1], state.entries))
+        self.write(State(names[at - 1], state.entries))
         return state.entries[at - 1]
 
-    def _read(self) -> _State:
+    def read(self) -> State:
+        """What is served and what was before it. Raises ``ModelFileError`` where the file is damaged."""
         version = version_of(self.folder)
         path = self.home / FILE
         if not path.is_file():
-            return _State(ORIGIN, [Entry(ORIGIN, version)])
+            return State(ORIGIN, [Entry(ORIGIN, version)])
         try:
-            state = msgspec.json.decode(path.read_bytes(), type=_State)
+            state = msgspec.json.decode(path.read_bytes(), type=State)
         except (msgspec.DecodeError, OSError):
             raise ModelFileError(f"'{path}' cannot be read", "Delete it to serve the folder that was trained by hand.") from None
         origin = next((e for e in state.entries if e.name == ORIGIN), None)
         if origin is None or origin.version != version:
             # Somebody ran zhiyin train again: that is the newest decision.
-            return _State(ORIGIN, [*(e for e in state.entries if e.name != ORIGIN), Entry(ORIGIN, version)])
+            return State(ORIGIN, [*(e for e in state.entries if e.name != ORIGIN), Entry(ORIGIN, version)])
         return state
 
-    def _write(self, state: _State) -> None:
+    def write(self, state: State) -> None:
+        """Replace the file, whole or not at all."""
         self.home.mkdir(parents=True, exist_ok=True)
         fresh = self.home / f"{FILE}.new"
         with fresh.open("wb") as file:

@@ -46,7 +46,10 @@ class Stores:
         if self.database is not None:
             return open_tables(self._address(folder))
         path = live_folder(folder) / "tables.sqlite"
-        return open_tables("memory:" if access == "read" and not path.is_file() else path)
+        if access == "read" and not path.is_file():
+            return open_tables("memory:")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open_tables(path)
 
     def _address(self, folder: Path) -> str:
         return str(self.database).replace(TENANT, folder.name)
