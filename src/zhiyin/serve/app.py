@@ -44,6 +44,7 @@ class Server:
     def __init__(self, tenants: Mapping[str, Hosted], settings: Settings) -> None:
         self.tenants = dict(tenants)
         self.settings = settings
+        self.loopback = settings.loopback
         self.meter = Meter()
         self.in_flight = InFlight(settings.max_waiting, int(settings.max_bodies_mb * 2**20))
         per_s = settings.rate_per_s
@@ -55,7 +56,7 @@ class Server:
     @property
     def open(self) -> bool:
         """Whether all of it is there for everybody: only ever on loopback, and only until the first key is made."""
-        return self.settings.loopback and all(hosted.keys.open for hosted in self.tenants.values())
+        return self.loopback and all(hosted.keys.open for hosted in self.tenants.values())
 
     def stop(self) -> None:
         """Refuse what is asked from now on."""
@@ -173,17 +174,13 @@ def admitted(server: Server, op: Operation, request: Request, headers: Headers) 
     try:
         tenants, caller = _opened(server, op, request.path_params.get("tenant"), headers)
     except AccessError:
-        _count(server, "address " + address_of(request.client))
+        if server.rates is not None:
+            server.rates.take("address " + address_of(request.client))
         raise
-    if op.scope is not Scope.PUBLIC:
+    if server.rates is not None and op.scope is not Scope.PUBLIC:
         known = caller is not LOCAL
-        _count(server, f"key {next(iter(tenants))} {caller.name}" if known else "address " + address_of(request.client))
+        server.rates.take(f"key {next(iter(tenants))} {caller.name}" if known else "address " + address_of(request.client))
     return tenants, caller
-
-
-def _count(server: Server, who: str) -> None:
-    if server.rates is not None:
-        server.rates.take(who)
 
 
 def _opened(server: Server, op: Operation, name: str | None, headers: Headers) -> tuple[Mapping[str, Hosted], Caller]:
@@ -194,7 +191,7 @@ def _opened(server: Server, op: Operation, name: str | None, headers: Headers) -
     wanted = server.tenants if name is None else {name: server.tenants[name]} if name in server.tenants else {}
     for hosted in wanted.values():
         hosted.keys.look()
-    if server.settings.loopback and (free := {name: hosted for name, hosted in wanted.items() if hosted.keys.open}):
+    if server.loopback and (free := {name: hosted for name, hosted in wanted.items() if hosted.keys.open}):
         origin = headers.get(b"origin")
         host = headers.get(b"host", b"").decode("latin-1")
         check_local(host, None if origin is None else origin.decode("latin-1"), server.settings.cors_origins)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
+from zhiyin.serve.access import Keys
+from zhiyin.serve.app import Server, build_app
 from zhiyin.serve.errors import TooMuchError
 from zhiyin.serve.limits import InFlight, Rates, address_of
+from zhiyin.serve.operation import Call, Operation, Scope
+from zhiyin.serve.settings import Settings
 
 
 class Clock:
@@ -89,3 +96,38 @@ def test_bytes_in_flight_are_bounded_but_one_body_always_comes() -> None:
 )
 def test_an_address_counts_as_one_caller(client: tuple[str, int] | None, counted: str) -> None:
     assert address_of(client) == counted
+
+
+class Tenant:
+    """As much of a tenant as access asks for."""
+
+    def __init__(self, home: Path) -> None:
+        self.keys = Keys(home)
+
+    def close(self) -> None: ...
+
+
+async def nothing(call: Call) -> str:
+    return "done"
+
+
+def test_every_key_and_every_address_has_a_rate_of_its_own(tmp_path: Path) -> None:
+    operations = (
+        Operation("some", "GET", "/v1/{tenant}/some", Scope.READ, nothing, "Some."),
+        Operation("open", "GET", "/open", Scope.PUBLIC, nothing, "Open."),
+    )
+    keys = Keys(tmp_path)
+    one, two = (keys.make(name, ["read"], 1) for name in ("one", "two"))
+    server = Server({"shop": Tenant(tmp_path)}, Settings(rate_per_s=0.01, rate_burst=2))  # type: ignore[dict-item]
+    with TestClient(build_app(server, operations)) as client:
+
+        def asked(key: str | None, path: str = "/v1/shop/some") -> tuple[int, str | None]:
+            given = client.get(path, headers={} if key is None else {"x-api-key": key})
+            return given.status_code, given.headers.get("retry-after")
+
+        assert [asked(one)[0] for _ in range(3)] == [200, 200, 429]
+        assert asked(one) == (429, "100")
+        assert [asked(two)[0] for _ in range(3)] == [200, 200, 429]
+        # Who guesses keys is slowed down too, and gets no further word about whether one is right.
+        assert [asked(key)[0] for key in ("zy_a", "zy_b", "zy_c", None)] == [401, 401, 429, 429]
+        assert [asked(None, "/open")[0] for _ in range(5)] == [200] * 5
