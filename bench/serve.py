@@ -1,14 +1,15 @@
 """Recommendations over HTTP: a million people, 100,000 things of 64 dimensions, the best ten, nothing seen twice.
 
-    python bench/serve.py [--json PATH] [--only versus recall ...] [--quick] [--full] [--work FOLDER]
+    python bench/serve.py [--json PATH] [--only versus recall ...] [--quick] [--full] [--kept] [--work FOLDER]
 
 On half of the requests a filter leaves a tenth of the things. Ours is ``zhiyin serve`` over a bundle with a model of
 kind "vectors"; beside it, in turns within one run, stand the baseline (``serve_baseline.py``: FastAPI + faiss HNSW,
 seen things and filter by over-fetching) and FastAPI that does nothing. The load comes from a process of its own over
 loopback. CPU is that of the server process, all threads, by /proc. Answers marked degraded are not counted as answers.
 
-Cases: versus, cpu, recall, cold, sustained, freshness, pipeline (the last three in ``serve_live.py``). The world and the
-bundles are made once in FOLDER (default: that of temporary files); --quick is for a look, --full for the long runs.
+Cases: versus, cpu, recall, cold, sustained, freshness, pipeline (the last three in ``serve_live.py``). The world is made
+once in FOLDER (default: that of temporary files), the bundles in every run but for --kept; --quick is for a look,
+--full for the long runs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,16 @@ class Given:
     rounds: int
     quick: bool
     full: bool
+    kept: bool
+    made: set[Path] = field(default_factory=set)
 
     def bundle(self, exact: bool = False) -> Path:
-        return bundle(self.world, self.folder / ("exact" if exact else "ann"), exact=exact)
+        """Made once in a run: how bundles are written may have changed since an earlier one."""
+        folder = self.folder / ("exact" if exact else "ann")
+        if folder not in self.made and not self.kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.made.add(folder)
+        return bundle(self.world, folder, exact=exact)
 
 
 @dataclass(frozen=True)
@@ -173,10 +181,10 @@ def cpu(given: Given) -> list[Row]:
         ten = [f"i{i}" for i in range(10)]
         runs = {
             "http": health,
-            "around": asks[0.0].ours(given.work / "around", name, candidates=ten, repeat="allow"),
-            "bare": asks[0.0].ours(given.work / "bare", name),
-            "mixed": asks[0.5].ours(given.work / "mixed", name),
-            "filtered": asks[1.0].ours(given.work / "filtered", name),
+            "around": asks[0.0].ours(given.work / "around", folder.name, candidates=ten, repeat="allow"),
+            "bare": asks[0.0].ours(given.work / "bare", folder.name),
+            "mixed": asks[0.5].ours(given.work / "mixed", folder.name),
+            "filtered": asks[1.0].ours(given.work / "filtered", folder.name),
         }
         cost: dict[str, list[float]] = {}
         degraded: list[float] = []
@@ -206,10 +214,14 @@ def recall(given: Given) -> list[Row]:
         asks = Asks.of(given.world, n, share, seed=3)
         least = truth(given.world, asks)
         for name in ("ann", "exact", "fastapi+faiss"):
-            ours = name != "fastapi+faiss"
-            file = asks.ours(given.work / "recall", name) if ours else asks.theirs(given.work / "recall")
-            patient = ("--deadline-ms", 10_000)  # what is late is no matter of recall
-            with served(given.bundle(name == "exact"), *patient) if ours else baseline("recommend", "--folder", given.folder) as process:
+            if name == "fastapi+faiss":
+                file = asks.theirs(given.work / "recall")
+                server: AbstractContextManager[Process] = baseline("recommend", "--folder", given.folder)
+            else:
+                folder = given.bundle(name == "exact")
+                file = asks.ours(given.work / "recall", folder.name)
+                server = served(folder, "--deadline-ms", 10_000)  # what is late is no matter of recall
+            with server as process:
                 kept = given.work / "kept"
                 finish(start(process.port, file, connections=2, seconds=600, count=n, kept=kept))
             hits = judged(given.world, asks, least, kept)
@@ -310,13 +322,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--work", type=Path, default=None, help="a folder that is kept")
+    parser.add_argument("--kept", action="store_true", help="serve the bundles of an earlier run")
+    parser.add_argument("--work", type=Path, default=None, help="where the world and the bundles are kept")
     given = parser.parse_args()
     world, folder = big(Size(), given.work)
     rows = []
     with tempfile.TemporaryDirectory(prefix="zhiyin-serve-") as work:
         seconds, rounds = (1.0, 1) if given.quick else (3.0, 3)
-        case = Given(world, folder, Path(work), seconds, rounds, given.quick, given.full)
+        case = Given(world, folder, Path(work), seconds, rounds, given.quick, given.full, given.kept)
         for name in given.only:
             found = CASES[name](case)
             show(found, f"serve: {name}")
