@@ -30,7 +30,7 @@ from zhiyin.serve.limits import InFlight, Rates, address_of
 from zhiyin.serve.logs import Sampled
 from zhiyin.serve.meter import Meter
 from zhiyin.serve.operation import Answered, Call, Operation, Scope
-from zhiyin.serve.reading import Headers, Held, check_json, check_names, decoded, headers_of, parameters
+from zhiyin.serve.reading import Headers, Held, Json, check_json, check_names, headers_of, parameters
 from zhiyin.serve.settings import Settings
 
 log = logging.getLogger("zhiyin.serve")
@@ -100,7 +100,7 @@ async def _not_allowed(request: Request, error: Exception) -> Response:
 
 def endpoint(server: Server, op: Operation) -> Endpoint:
     """What a route calls for one operation."""
-    decoder: msgspec.json.Decoder[Any] | None = None if op.body in (None, bytes) else msgspec.json.Decoder(op.body)
+    json = None if op.body in (None, bytes) else Json(op.body)
     timer = server.meter.timer(op.name)
     room = server.in_flight
 
@@ -109,7 +109,7 @@ def endpoint(server: Server, op: Operation) -> Endpoint:
         held = Held(room)
         room.n += 1
         try:
-            ready: Ready | Response = await answered(server, op, decoder, request, held)
+            ready: Ready | Response = await answered(server, op, json, request, held)
         except Exception as error:
             ready = failed(op, error)
         finally:
@@ -137,9 +137,7 @@ def failed(op: Operation, error: Exception) -> Ready:
     return problem(500, f"unexpected {type(error).__name__}", hint="The log of the server says more.")
 
 
-async def answered(
-    server: Server, op: Operation, decoder: msgspec.json.Decoder[Any] | None, request: Request, held: Held
-) -> Ready | Response:
+async def answered(server: Server, op: Operation, json: Json | None, request: Request, held: Held) -> Ready | Response:
     """One operation from the request to the bytes of its answer, or to an answer that sends them piece by piece."""
     if server.stopping:
         raise TooMuchError("the server is stopping", "Come back in a few seconds.", 503, 5)
@@ -154,11 +152,11 @@ async def answered(
         home = next(iter(tenants.values())).home
         body = await held.spool(request, headers, largest, server.settings.read_timeout_s, home)
     elif op.body is not None:
-        if decoder is not None:
+        if json is not None:
             check_json(headers)
         largest = min(op.largest, int(server.settings.max_body_mb * 2**20))
         raw = await held.read(request, headers, largest, server.settings.read_timeout_s)
-        body = raw if decoder is None else decoded(decoder, raw)
+        body = raw if json is None else json.read(raw)
     given = await op.handler(Call(next(iter(tenants.values())), caller, names, body, query, tenants))
     if not isinstance(given, Answered):
         return op.status, _encoder.encode(given), {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
+from msgspec import inspect
 from starlette.requests import Request
 
 from zhiyin.base.errors import StoreError
@@ -22,6 +23,9 @@ SLOWEST = 1 << 16
 _EARNS = 1 << 10
 """Smaller pieces earn nothing, which keeps bodies of one piece cheap and dribbling useless."""
 _PIECE = 1 << 20
+MOST_DEEP = 64
+"""Levels of JSON that are read; some clients read no more of what is given back."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _TAKEN = (b"application/json", b"text/json", b"application/x-www-form-urlencoded")
 Headers = Mapping[bytes, bytes]
@@ -126,20 +130,60 @@ def check_json(headers: Headers) -> None:
         raise RequestError(f"the body is packed as '{packed[:30].decode('latin-1')}'", "Send it without Content-Encoding.", 415)
 
 
-def decoded(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
-    """The value of a JSON body; raises ``RequestError``: 400 for what is no JSON, 422 for JSON of another shape."""
-    if b"\\u0000" in raw:
-        raise RequestError("the body contains the character NUL", "Leave it out; no database keeps it.", 400)
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise RequestError(str(error).rstrip("."), "GET /openapi.json says what is expected.", 422) from None
-    except UnicodeDecodeError:
-        raise RequestError("the body is not UTF-8", "Send JSON in UTF-8.", 400) from None
-    except msgspec.DecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}".rstrip("."), "Send one JSON document in UTF-8.", 400) from None
-    except RecursionError:
-        raise RequestError("the body is nested too deeply", "Send flatter JSON.", 400) from None
+class Json:
+    """Reads JSON bodies of one type."""
+
+    def __init__(self, type_: Any) -> None:
+        self._decode = msgspec.json.Decoder(type_).decode
+        self._any_depth = _holds_anything(inspect.type_info(type_), set())
+
+    def read(self, raw: bytes) -> Any:
+        """The value of a body; raises ``RequestError``: 400 for what is no JSON, 422 for JSON of another shape."""
+        if b"\\u0000" in raw:
+            raise RequestError("the body contains the character NUL", "Leave it out; no database keeps it.", 400)
+        try:
+            value = self._decode(raw)
+        except msgspec.ValidationError as error:
+            raise RequestError(str(error).rstrip("."), "GET /openapi.json says what is expected.", 422) from None
+        except UnicodeDecodeError:
+            raise RequestError("the body is not UTF-8", "Send JSON in UTF-8.", 400) from None
+        except msgspec.DecodeError as error:
+            raise RequestError(f"the body is not JSON: {error}".rstrip("."), "Send one JSON document in UTF-8.", 400) from None
+        except RecursionError:
+            raise _too_deep() from None
+        if self._any_depth and deeper(raw, MOST_DEEP):
+            raise _too_deep()
+        return value
+
+
+def _too_deep() -> RequestError:
+    return RequestError(f"the body is nested more than {MOST_DEEP} deep", "Send flatter JSON.", 400)
+
+
+def deeper(raw: bytes, levels: int) -> bool:
+    """Whether valid JSON has more levels of lists and objects: without texts, innermost pairs are taken out level by level."""
+    if raw.count(b"[") + raw.count(b"{") <= levels:
+        return False
+    plain = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    left = plain.translate(None, _NO_BRACKETS)
+    for _ in range(levels):
+        if not left:
+            return False
+        left = left.replace(b"[]", b"0").replace(b"{}", b"0").replace(b"0", b"")
+    return bool(left)
+
+
+def _holds_anything(type_: inspect.Type, seen: set[type]) -> bool:
+    """Whether some part of a type takes any JSON, however deep."""
+    if isinstance(type_, inspect.AnyType):
+        return True
+    if isinstance(type_, inspect.StructType):
+        if type_.cls in seen:
+            return False
+        seen.add(type_.cls)
+        return any(_holds_anything(field.type, seen) for field in type_.fields)
+    parts = [getattr(type_, name) for name in ("type", "item_type", "key_type", "value_type") if hasattr(type_, name)]
+    return any(_holds_anything(part, seen) for part in (*parts, *getattr(type_, "types", ())))
 
 
 def parameters(request: Request, wanted: type[msgspec.Struct] | None) -> msgspec.Struct | None:
