@@ -137,7 +137,7 @@ def _check_memory(server: Process, count: Count, n_held: int) -> None:
 @contextmanager
 def served_from(folder: Path, disk: MemoryDisk) -> Iterator[tuple[Server, httpx.AsyncClient]]:
     """The whole application, its event log on a disk of ours."""
-    with mock.patch("zhiyin.serve.run.SegmentLog", lambda path: SegmentLog(path, disk=disk)):
+    with mock.patch("zhiyin.store.segment_log.Disk", lambda: disk):
         server, app = open_server([folder], Settings(deadline_ms=2_000))
     try:
         yield server, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop")
