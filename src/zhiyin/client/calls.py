@@ -339,6 +339,10 @@ class Calls:
         said = given(format=format)
         return self._call(bytes, "GET", f"/v1/{self._tenant}/export/relations", query=said)
 
+    def dump(self) -> bytes:
+        """Everything as one file; zhiyin restore reads it. ``POST /v1/{tenant}/dump``"""
+        return self._call(bytes, "POST", f"/v1/{self._tenant}/dump")
+
     def ads_report(self) -> list[CampaignReport]:
         """Impressions and clicks by campaign. ``GET /v1/{tenant}/ads/report``"""
         return self._call(list[CampaignReport], "GET", f"/v1/{self._tenant}/ads/report")
@@ -346,6 +350,10 @@ class Calls:
     def tracker(self) -> bytes:
         """A script for pages: it sends what visitors do. ``GET /tracker.js``"""
         return self._call(bytes, "GET", "/tracker.js")
+
+    def webhook(self, name: str, content: Mapping[str, Any] | Sequence[Any]) -> Imported:
+        """What another system says, as events. ``POST /v1/{tenant}/webhook/{name}``"""
+        return self._call(Imported, "POST", f"/v1/{self._tenant}/webhook/{quote(name, safe='')}", content)
 
     def live(self) -> Live:
         """The process runs. ``GET /health/live``"""
