@@ -20,6 +20,7 @@ from zhiyin.cli.keys import app as keys
 from zhiyin.cli.models import models
 from zhiyin.cli.page import page
 from zhiyin.cli.placements import placements
+from zhiyin.cli.pull import pull
 from zhiyin.cli.recommend import recommend
 from zhiyin.cli.retrain import retrain, rollback
 from zhiyin.cli.serve import serve
@@ -58,7 +59,7 @@ def root(
 for command in (
     *(demo, start, init, check, assess),
     *(train, compare, recommend, page, placements, similar, features, models),
-    *(serve, retrain, rollback, dump, restore, upgrade),
+    *(serve, pull, retrain, rollback, dump, restore, upgrade),
 ):
     app.command(command.__name__)(command)
 app.add_typer(keys, name="keys")
