@@ -128,7 +128,7 @@ class Call:
             self.shapes.asked.add(shape)
             self.sent.append(f"each({shape}, {name})")
         else:
-            name = {dict: "columns", list: "ids"}.get(get_origin(body), "content")
+            name = {dict: "columns", list: "ids"}.get(get_origin(body), "content" if body is bytes else "document")
             self.first.append(f"{name}: {self.shapes.words(body, asked=True)}")
             self.sent.append(name)
 

@@ -351,9 +351,9 @@ class Calls:
         """A script for pages: it sends what visitors do. ``GET /tracker.js``"""
         return self._call(bytes, "GET", "/tracker.js")
 
-    def webhook(self, name: str, content: Mapping[str, Any] | Sequence[Any]) -> Imported:
+    def webhook(self, name: str, document: Mapping[str, Any] | Sequence[Any]) -> Imported:
         """What another system says, as events. ``POST /v1/{tenant}/webhook/{name}``"""
-        return self._call(Imported, "POST", f"/v1/{self._tenant}/webhook/{quote(name, safe='')}", content)
+        return self._call(Imported, "POST", f"/v1/{self._tenant}/webhook/{quote(name, safe='')}", document)
 
     def live(self) -> Live:
         """The process runs. ``GET /health/live``"""
