@@ -13,6 +13,7 @@ from zhiyin.cli.check import check
 from zhiyin.cli.compare import compare
 from zhiyin.cli.data import app as data
 from zhiyin.cli.demo import demo
+from zhiyin.cli.doctor import doctor
 from zhiyin.cli.dump import dump, restore, upgrade
 from zhiyin.cli.features import features
 from zhiyin.cli.init import init
@@ -59,7 +60,7 @@ def root(
 for command in (
     *(demo, start, init, check, assess),
     *(train, compare, recommend, page, placements, similar, features, models),
-    *(serve, pull, retrain, rollback, dump, restore, upgrade),
+    *(serve, doctor, pull, retrain, rollback, dump, restore, upgrade),
 ):
     app.command(command.__name__)(command)
 app.add_typer(keys, name="keys")
