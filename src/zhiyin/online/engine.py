@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
+
+from zhiyin.base.errors import ZhiyinError
 
 log = logging.getLogger("zhiyin.serve")
 A = TypeVar("A")
@@ -42,6 +45,7 @@ class Engine(Generic[A, R]):
         self._stopping = False
         self._idle = True
         self._late = False
+        self._cost_s = 0.0  # of one ask of a batch, fading
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="zhiyin-engine", daemon=True)
         self._thread.start()
@@ -96,7 +100,8 @@ class Engine(Generic[A, R]):
             self._wake.acquire()
             while self._waiting and not self._stopping:
                 batch: list[tuple[A, asyncio.Future[R], float]] = []
-                while self._waiting and len(batch) < MOST_TOGETHER:
+                most = self._together()
+                while self._waiting and len(batch) < most:
                     entry = self._waiting.popleft()
                     if not entry[1].done():
                         batch.append(entry)
@@ -105,6 +110,12 @@ class Engine(Generic[A, R]):
             if self._stopping:
                 return
             self._call(self._rest)
+
+    def _together(self) -> int:
+        """So many asks that they are answered well within the deadline: a batch that is late is late for all in it."""
+        if self._cost_s <= 0:
+            return MOST_TOGETHER
+        return int(min(max(self.deadline_s / 3 / self._cost_s, 1), MOST_TOGETHER))
 
     def _rest(self) -> None:
         """On the loop: the thread sleeps, unless something arrived while it said so."""
@@ -116,29 +127,40 @@ class Engine(Generic[A, R]):
 
     def _answer(self, batch: list[tuple[A, asyncio.Future[R], float]]) -> None:
         asks = [ask for ask, _, _ in batch]
+        begun = time.monotonic()
+        results: Sequence[R | Exception]
         try:
-            results: Sequence[R] = self.work(asks)
+            results = self.work(asks)
         except Exception as error:  # a model may fail in any way; every ask still gets its answer
             # Alone, so that an ask that the model stumbles over costs its own answer and not those beside it.
             results = [self._alone(ask) for ask in asks] if len(asks) > 1 else [self._failed(asks[0], error)]
+        spent = (time.monotonic() - begun) / len(batch)
+        self._cost_s = spent if not self._cost_s else 0.8 * self._cost_s + 0.2 * spent
         self._call(lambda: self._deliver(batch, results))
 
-    def _alone(self, ask: A) -> R:
+    def _alone(self, ask: A) -> R | Exception:
         try:
             return self.work([ask])[0]
         except Exception as error:
             return self._failed(ask, error)
 
-    def _failed(self, ask: A, error: Exception) -> R:
+    def _failed(self, ask: A, error: Exception) -> R | Exception:
         """The words of the error may speak of anybody: they stay here, its kind is told."""
         log.error("the model failed", exc_info=error)
-        return self.fallback(ask, f"the model failed ({type(error).__name__})")
+        try:
+            return self.fallback(ask, f"the model failed ({type(error).__name__})")
+        except Exception as worse:  # the thread lives on, whatever happens to one ask
+            return worse
 
-    def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R]) -> None:
+    def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R | Exception]) -> None:
         self._late = False
         for (_, future, _), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+            if future.done():
+                continue
+            if isinstance(result, Exception) and not isinstance(result, ZhiyinError):
+                future.set_exception(result)
+            else:
+                future.set_result(cast(R, result))
 
     def _call(self, what: Callable[[], None]) -> None:
         loop = self._loop

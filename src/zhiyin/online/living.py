@@ -37,7 +37,11 @@ class Living:
         return self.n_events - before
 
     def adopt(self, snapshot: Snapshot) -> None:
-        """Answer from another snapshot of the same bundle; events that waited for its items act now."""
+        """Answer from another snapshot of the same bundle; events that waited for its items act now.
+
+        What is said when nothing else can be is found before, on this thread: the model it comes from may hang.
+        """
+        _ = snapshot.popular
         self.snapshot = snapshot
         for item in [item for item in self._orphans if snapshot.catalog.items.find(item) >= 0]:
             for record in self._orphans.pop(item):

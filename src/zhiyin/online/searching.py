@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,12 +10,13 @@ import numpy as np
 from msgspec import Meta
 
 from zhiyin.base.arrays import Float32
-from zhiyin.base.errors import ConfigError
+from zhiyin.base.errors import ConfigError, ZhiyinError
 from zhiyin.data.requests import Requests
 from zhiyin.online.asks import Count, Id, Share
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.tenant import Tenant
 
+log = logging.getLogger("zhiyin.serve")
 _LIKED = 500
 _MOST_OFFSET = 10_000
 
@@ -86,9 +88,15 @@ def search(tenant: Tenant, said: Search) -> Results:
     if snapshot.finder is None:
         return _without_index(snapshot, said, "the search index is being built")
     liked = _liked(tenant, snapshot, said) if said.personalized and (said.user or said.session) else None
-    found = snapshot.finder.search(
-        said.text, said.n, allowed=allowed, facets=said.facets, preference=liked, preference_share=said.preference, offset=said.offset
-    )
+    try:
+        found = snapshot.finder.search(
+            said.text, said.n, allowed=allowed, facets=said.facets, preference=liked, preference_share=said.preference, offset=said.offset
+        )
+    except ZhiyinError:
+        raise
+    except Exception as error:
+        log.error("the search index failed", exc_info=error)
+        return _without_index(snapshot, said, f"the search index failed ({type(error).__name__})")
     return Results(
         items=[Hit(item.item_id, item.title, item.score, item.reason) for item in found],
         total=found.total, understood=found.understood,

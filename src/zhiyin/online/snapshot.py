@@ -65,7 +65,15 @@ class Snapshot:
     def popular(self) -> Int32:
         """The thousand most popular items there are, best first: what is said when nothing else can be."""
         anybody = Requests.of(Histories.empty(1), now_us=self.recommender.newest_us)
-        return self.recommender.fallback.retrieve(anybody, 1000).item_ix
+        try:
+            found = self.recommender.fallback.retrieve(anybody, 1000).item_ix
+        except Exception:  # any items are better than none
+            found = np.zeros(0, np.int32)
+        if len(found):
+            return found
+        n = len(self.catalog)
+        shown = np.ones(n, np.bool_) if self.catalog.available is None else self.catalog.available
+        return np.flatnonzero(shown)[:1000].astype(np.int32)
 
     @cached_property
     def rules(self) -> BusinessRules | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from zhiyin.ads.campaigns import FILE as CAMPAIGNS
 from zhiyin.ads.campaigns import StaticCampaigns
 from zhiyin.base.errors import ZhiyinError
+from zhiyin.base.memory import settle
 from zhiyin.pipeline.business_file import read_rules
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.advertising import impressions
@@ -82,12 +83,14 @@ class Keeper:
             if served.version != hosted.tenant.snapshot.version:
                 recommender = Recommender.load(hosted.bundles.path(served))
                 hosted.tenant.go_over(recommender, served.version, after=served.after, since=served.since)
+                settle()
                 log.info("tenant %s: serves model %s", name, served.version)
         hosted.tenant.catch_up()
         hosted.tenant.shop.catch_up()
         self.tune(name, hosted)
         if hosted.tenant.snapshot.finder is None:
             hosted.tenant.shop.index(self._synonyms(hosted))
+            settle()
 
     def tune(self, name: str, hosted: Hosted) -> None:
         """Follow ``rules.toml`` and ``campaigns.toml`` where they changed; what makes no sense is logged, and the old stays."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
+from threadpoolctl import threadpool_limits
 
 from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.base.memory import settle
 from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.following import Follower
@@ -83,6 +85,8 @@ def kept(server: Server, settings: Settings) -> None:
             tail.close()
 
     server.before_close = close
+    settle()
+    threadpool_limits(1)  # answers of several people share the cores; threads of one answer would fight for them
     keeper.start()
     if tail is not None:
         tail.start()
