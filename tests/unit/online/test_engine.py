@@ -1,111 +1,125 @@
-"""The engine: every ask is answered, by the model or without it, whatever the model does."""
+"""The thread that computes: what one ask may do to the others, and what a model that fails or hangs may do to them all."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from zhiyin.online.engine import MOST_TOGETHER, Engine
-
-Work = Callable[[Sequence[int]], Sequence[str]]
+from zhiyin.online.engine import Engine
 
 
-def run(work: Work, talk: Callable[[Engine[int, str]], Coroutine[None, None, None]], deadline_s: float = 5.0) -> None:
-    engine: Engine[int, str] = Engine(work, lambda ask, why: f"fallback {ask}: {why}", deadline_s=deadline_s)
-    try:
-        asyncio.run(talk(engine))
-    finally:
+class Model:
+    """Answers 7 with "7"; fails at numbers below 0, waits for ``go`` at 0. ``batches`` are what it was given."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def __call__(self, asks: Sequence[int]) -> list[str]:
+        self.batches.append(list(asks))
+        if 0 in asks:
+            self.go.wait(10)
+        if any(ask < 0 for ask in asks):
+            raise ValueError(f"secret of {min(asks)}")
+        return [str(ask) for ask in asks]
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    model = Model()
+    yield model
+    model.go.set()
+
+
+def engine_of(model: Model, deadline_s: float) -> Engine[int, str]:
+    return Engine(model, lambda ask, why: f"instead of {ask}: {why}", deadline_s=deadline_s)
+
+
+def test_asks_that_come_while_it_works_go_together(model: Model) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 10.0)
+        first = asyncio.create_task(engine.ask(0))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(engine.ask(n)) for n in range(1, 6)]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        answers = await asyncio.gather(first, *rest)
         engine.close()
+        return answers
+
+    assert asyncio.run(main()) == ["0", "1", "2", "3", "4", "5"]
+    assert model.batches == [[0], [1, 2, 3, 4, 5]]
 
 
-def plain(asks: Sequence[int]) -> list[str]:
-    return [str(ask) for ask in asks]
+def test_an_ask_the_model_stumbles_over_costs_only_its_own_answer(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 10.0)
+        first = asyncio.create_task(engine.ask(0))
+        while not model.batches:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(engine.ask(n)) for n in (1, -2, 3)]
+        await asyncio.sleep(0.01)
+        model.go.set()
+        answers = await asyncio.gather(first, *rest, engine.ask(-4))
+        engine.close()
+        return answers
+
+    with caplog.at_level(logging.ERROR, "zhiyin.serve"):
+        answers = asyncio.run(main())
+    why = "the model failed (ValueError)"
+    assert answers == ["0", "1", f"instead of -2: {why}", "3", f"instead of -4: {why}"]
+    assert [record.getMessage() for record in caplog.records] == ["the model failed"] * 2
 
 
-def test_every_ask_gets_its_own_answer_and_batches_are_bounded() -> None:
-    sizes: list[int] = []
-
-    def work(asks: Sequence[int]) -> list[str]:
-        sizes.append(len(asks))
-        return plain(asks)
-
-    async def talk(engine: Engine[int, str]) -> None:
-        assert await asyncio.gather(*(engine.ask(i) for i in range(500))) == [str(i) for i in range(500)]
-
-    run(work, talk)
-    assert sum(sizes) == 500
-    assert max(sizes) <= MOST_TOGETHER
-
-
-def test_a_model_that_hangs_costs_quality_and_comes_back() -> None:
-    gate = threading.Event()
-
-    def work(asks: Sequence[int]) -> list[str]:
-        if 1 in asks:
-            gate.wait(30)
-        return plain(asks)
-
-    async def talk(engine: Engine[int, str]) -> None:
-        assert await engine.ask(1) == "fallback 1: slow"
-        assert engine.late
-        assert await engine.ask(2) == "fallback 2: slow"
-        gate.set()
+def test_who_waits_for_a_model_that_hangs_is_answered_and_it_may_come_back(model: Model) -> None:
+    async def main() -> list[str]:
+        engine = engine_of(model, 0.05)
+        hung = [await engine.ask(0), await engine.ask(1)]
+        late = engine.late
+        model.go.set()
         while engine.late:
-            await asyncio.sleep(0.01)
-        assert await engine.ask(3) == "3"
+            await asyncio.sleep(0.001)
+        back = await engine.ask(2)
+        engine.close()
+        return [*hung, str(late), back]
 
-    run(work, talk, deadline_s=0.05)
-
-
-def test_a_model_that_fails_on_one_ask_answers_the_others() -> None:
-    def work(asks: Sequence[int]) -> list[str]:
-        if 7 in asks:
-            raise ValueError("seven")
-        return plain(asks)
-
-    async def talk(engine: Engine[int, str]) -> None:
-        found = await asyncio.gather(*(engine.ask(i) for i in range(6, 9)))
-        assert found == ["6", "fallback 7: the model failed (ValueError)", "8"]
-
-    run(work, talk)
+    assert asyncio.run(main()) == ["instead of 0: slow", "instead of 1: slow", "True", "2"]
 
 
-def test_a_fallback_that_fails_too_is_an_error_of_that_ask_alone() -> None:
-    def work(asks: Sequence[int]) -> list[str]:
-        if asks[0] == 1:
-            raise ValueError("no")
-        return plain(asks)
-
-    def fallback(ask: int, why: str) -> str:
+def test_a_fallback_that_fails_too_is_an_error_of_that_ask_alone(model: Model) -> None:
+    def broken(ask: int, why: str) -> str:
         raise RuntimeError(why)
 
-    engine: Engine[int, str] = Engine(work, fallback, deadline_s=5.0)
-
-    async def talk() -> None:
+    async def main() -> str:
+        engine = Engine(model, broken, deadline_s=10.0)
         with pytest.raises(RuntimeError, match="the model failed"):
-            await engine.ask(1)
-        assert await engine.ask(2) == "2"
-
-    try:
-        asyncio.run(talk())
-    finally:
+            await engine.ask(-1)
+        answer = await engine.ask(2)
         engine.close()
+        return answer
+
+    assert asyncio.run(main()) == "2"
 
 
-def test_slow_asks_are_taken_a_few_at_a_time() -> None:
+def test_slow_asks_are_taken_so_many_at_a_time_that_they_are_not_late() -> None:
     sizes: list[int] = []
 
-    def work(asks: Sequence[int]) -> list[str]:
+    def slow(asks: Sequence[int]) -> list[str]:
         sizes.append(len(asks))
         threading.Event().wait(0.02 * len(asks))
-        return plain(asks)
+        return [str(ask) for ask in asks]
 
-    async def talk(engine: Engine[int, str]) -> None:
+    async def main() -> list[str]:
+        engine = Engine(slow, lambda ask, why: why, deadline_s=0.6)
         await engine.ask(0)
-        await asyncio.gather(*(engine.ask(i) for i in range(1, 9)))
+        answers = await asyncio.gather(*(engine.ask(i) for i in range(1, 13)))
+        engine.close()
+        return answers
 
-    run(work, talk, deadline_s=0.3)
-    assert max(sizes[1:]) <= 5
+    asyncio.run(main())
+    assert max(sizes[1:]) <= 10
