@@ -104,12 +104,12 @@ def revoke(folder: FolderArgument, name: NameOption, as_json: JsonOption = False
 
 def _keys(folder: Path) -> Keys:
     from zhiyin.base.errors import MissingDataError
-    from zhiyin.online.tenant import live_folder
+    from zhiyin.online.tenant import make_home
     from zhiyin.serve.access import Keys
 
     if not folder.is_dir():
         raise MissingDataError(f"there is no folder '{folder}'", "Give the one that zhiyin train wrote.")
-    return Keys(live_folder(folder))
+    return Keys(make_home(folder))
 
 
 def _told(secret: str, as_json: bool) -> None:

@@ -23,7 +23,7 @@ from zhiyin.data.record import EventRecord
 from zhiyin.online.bundles import FILE, ORIGIN, State
 from zhiyin.online.dump import BUNDLES, EVENTS, FORMAT, LIVE, MANIFEST, TABLES, VERSION, ChangedRow
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import live_folder
+from zhiyin.online.tenant import live_folder, make_home
 from zhiyin.store.disk import Disk
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.tables import TableStore
@@ -104,6 +104,7 @@ def _made(archive: zipfile.ZipFile, said: dict[str, Any], folder: Path, stores: 
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, fresh, ignore_errors=True)
         undo.callback(shutil.rmtree, fresh_home, ignore_errors=True)
+        make_home(fresh)
         for name in said["files"]:
             if (place := _place(name, fresh, fresh_home)) is not None:
                 disk.make_folder(place.parent)

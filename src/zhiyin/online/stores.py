@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zhiyin.base.errors import ConfigError, StoreError
-from zhiyin.online.tenant import live_folder
+from zhiyin.online.tenant import live_folder, make_home
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.opening import open_log, open_tables
 from zhiyin.store.segment_log import Access, SegmentLog
@@ -45,6 +45,7 @@ class Stores:
         events = live_folder(folder) / "events"
         if access == "read":
             return open_log(events, access="read") if any(events.glob("*.log")) else open_log("memory:")
+        make_home(folder)
         return _HeldLog(events, access)
 
     def tables(self, folder: Path, access: Access = "own") -> TableStore:
@@ -54,7 +55,7 @@ class Stores:
         path = live_folder(folder) / "tables.sqlite"
         if access == "read" and not path.is_file():
             return open_tables("memory:")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_home(folder)
         return open_tables(path)
 
     def written_by_others(self, folder: Path) -> bool:
@@ -76,7 +77,6 @@ class _Writers:
     """A lock that one process has alone or several have together, let go when they die; where a system has none, it is had."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
 
     def take(self, *, alone: bool) -> bool:

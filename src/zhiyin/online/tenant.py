@@ -238,6 +238,13 @@ def live_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.live")
 
 
+def make_home(folder: Path) -> Path:
+    """That folder, made if absent such that nobody else on the machine may enter: it holds what people did."""
+    home = live_folder(folder)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
+
+
 def every_row(tables: TableStore, collection: str) -> Iterator[Row]:
     """All rows of a collection, by id."""
     after = ""

@@ -14,7 +14,7 @@ from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.following import Follower
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import Tenant, live_folder
+from zhiyin.online.tenant import Tenant, live_folder, make_home
 from zhiyin.online.traces import Traces
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.access import Keys
@@ -36,7 +36,7 @@ def host(folder: Path, settings: Settings) -> Hosted:
     bundles = Bundles(folder, home)
     served = bundles.served
     recommender = Recommender.load(bundles.path(served))
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(folder)
     stores = Stores(settings.database)
     tables = stores.tables(folder)
     version = tables.version()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from zhiyin.base.errors import ConfigError, MissingDataError, MissingExtraError, StoreError, ZhiyinError
+from zhiyin.cli.app import app
 from zhiyin.data.run import Run, silent
 from zhiyin.models.registry import spec_of
 from zhiyin.online.bulk import Imported, Kind
@@ -217,6 +220,16 @@ def test_breaking_off_anywhere_neither_loses_nor_doubles(folder: Path, shop: Sho
         shop.sell(9, f"2024-01-0{day} 00:00:00")
     assert broken_off_everywhere(folder, source) > 3
     assert sorted(events_of(folder)) == sorted(f"order-{i}" for i in range(36))
+
+
+def test_the_command_pulls_and_says_what_came(folder: Path, shop: Shop) -> None:
+    source_of(folder, SQL)
+    shop.sell(3, "2024-01-01 00:00:00")
+    runner, arguments = CliRunner(), ["pull", str(folder), "--source", str(folder.parent / "source.toml")]
+    assert runner.invoke(app, arguments).stdout == "3 rows: 3 new, 0 known, 0 refused\n"
+    assert json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["known"] == 3
+    done = runner.invoke(app, [*arguments, "--server", "http://127.0.0.1:1"])
+    assert (done.exit_code, "the server does not answer" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,9 @@ def test_a_file_beyond_the_limit_is_refused(trained: Path, tmp_path: Path) -> No
     with TestClient(open_server([folder], Settings(max_import_mb=0.001))[1]) as client:
         assert client.post("/v1/shop/import/users", content=b"{}\n" * 1_000).status_code == 413
         assert client.post("/v1/shop/import/users", content=iter([b"{}\n" * 1_000])).status_code == 413
+
+
+def test_imports_leave_room_for_everybody_else(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zhiyin.serve.routes.bulk.MOST", 0)
+    given = client.post("/v1/shop/import/users", content=b"{}")
+    assert (given.status_code, given.headers["retry-after"]) == (503, "5")

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import BinaryIO
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from zhiyin.online.bulk import Imported, Kind, export_rows, import_rows
 from zhiyin.online.bulk_formats import MEDIA, Format, rows_read
 from zhiyin.online.tenant import Tenant
+from zhiyin.serve.errors import TooMuchError
+from zhiyin.serve.hosted import Hosted
 from zhiyin.serve.operation import Answered, Call, Handler, Operation, Scope
+
+MOST = 4
+_running: WeakKeyDictionary[Hosted, int] = WeakKeyDictionary()
 
 
 class FormatQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,10 +29,22 @@ class FormatQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _import(kind: Kind) -> Handler:
     async def handler(call: Call) -> Imported:
         file: BinaryIO = call.body
-        with file:
+        with file, _room(call.tenant):
             return await asyncio.to_thread(_read_in, call.tenant.tenant, kind, file, call.query.format)
 
     return handler
+
+
+@contextmanager
+def _room(hosted: Hosted) -> Iterator[None]:
+    """Imports take long: a few at a time leave threads for everybody else. Raises ``TooMuchError`` (503)."""
+    if _running.get(hosted, 0) >= MOST:
+        raise TooMuchError(f"{MOST} imports run already", "Send the next when one is done.", 503, 5)
+    _running[hosted] = _running.get(hosted, 0) + 1
+    try:
+        yield
+    finally:
+        _running[hosted] -= 1
 
 
 def _read_in(tenant: Tenant, kind: Kind, file: BinaryIO, form: Format) -> Imported:
