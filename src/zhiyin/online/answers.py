@@ -16,6 +16,7 @@ from zhiyin.models.rerank.knobs import DEPTH, knobs
 from zhiyin.models.rerank.reranker import reranked
 from zhiyin.online.asks import Ask, Shown
 from zhiyin.online.people import People
+from zhiyin.online.rest import REST, with_rest
 from zhiyin.online.rows import Row, looked_up
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.merge import joined
@@ -94,12 +95,23 @@ def _retrieved(snapshot: Snapshot, rows: list[Row], requests: Requests, n: int) 
     if first.standing is None:
         if first.ask.text is not None:
             return recommender.by_text(requests, n), "text", None
-        return *recommender.by_model(requests, n), None
+        slates, served = recommender.by_model(requests, n)
+        return *_whole(snapshot, requests, slates, n, served), None
     about = None
     if first.standing.about in ("last", "items") and first.about is not None:
         about = _given(snapshot, [row.about or [] for row in rows], requests.now_us)
     shelf = recommender.shelves.stand(first.standing, requests, n, about)
-    return shelf.slates, shelf.served_by, shelf.about
+    if not first.standing.fill:
+        return shelf.slates, shelf.served_by, shelf.about
+    return *_whole(snapshot, requests, shelf.slates, n, shelf.served_by), shelf.about
+
+
+def _whole(snapshot: Snapshot, requests: Requests, slates: Slates, n: int, served: str) -> tuple[Slates, str]:
+    """Lists filled up with what no model speaks of, and who served."""
+    whole, more = with_rest(snapshot.catalog, requests, slates, n)
+    if not more:
+        return slates, served
+    return whole, f"{served}, then {REST}" if len(slates.item_ix) else REST
 
 
 def _found(
@@ -202,6 +214,7 @@ REASONS = {
     "buy-again": ("again", "You took it before", "您以前选过"),
     "due-again": ("again", "You took it before", "您以前选过"),
     "going-on": ("continue", "Go on where you stopped", "继续上次的内容"),
+    REST: ("rest", "Also here", "更多"),
     "bought-together": ("together", "Often taken together", "经常一起选择"),
 }
 _ANY = ("taste", "Fits what you did", "根据您的行为推荐")

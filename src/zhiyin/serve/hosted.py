@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from zhiyin.ads.campaigns import StaticCampaigns
 from zhiyin.ads.slots import LABELS, Adverts, Slot, with_slots
@@ -72,11 +74,29 @@ class Hosted:
         """Popular items that were not excluded: needs neither model nor history, only what lies ready."""
         snapshot = self.tenant.snapshot
         self.n_degraded += 1
-        unwanted = {snapshot.catalog.items.find(i) for i in ask.exclude}
-        n = ask.n or 10
-        best = [ix for ix in snapshot.popular.tolist() if ix not in unwanted][:n]
-        found = Found(best, [float(n - place) for place in range(len(best))], "popular")
+        try:
+            best = self._popular(snapshot, ask)
+        except ZhiyinError as error:  # a filter that makes no sense deserves its sentence here too
+            return Answer(error, snapshot)
+        found = Found(best, [float(len(best) - place) for place in range(len(best))], "popular")
         return Answer(found, snapshot, why)
+
+    @staticmethod
+    def _popular(snapshot: Snapshot, ask: Ask) -> list[int]:
+        """The most popular items an ask allows; where they are too few, others it allows."""
+        n, find = ask.n or 10, snapshot.catalog.items.find
+        unwanted = {find(i) for i in ask.exclude}
+        mask = snapshot.mask(ask.filter) if ask.filter is not None else None
+        wanted = None if ask.candidates is None else {find(i) for i in ask.candidates}
+        best = [ix for ix in snapshot.popular.tolist() if ix not in unwanted and (mask is None or mask[ix])]
+        best = best[:n] if wanted is None else [ix for ix in best if ix in wanted][:n]
+        if len(best) < n and (mask is not None or wanted is not None):
+            others = np.flatnonzero(mask).tolist() if mask is not None else sorted(wanted or ())
+            known = {*best, *unwanted, -1}
+            shown = snapshot.catalog.available
+            more = (ix for ix in others if ix not in known and (shown is None or shown[ix]) and (wanted is None or ix in wanted))
+            best += list(islice(more, n - len(best)))
+        return best
 
     async def listed(self, ask: Ask, make: Callable[[], Found]) -> Reply:
         """A list that ``make`` finds in a thread of its own; the fallback where it takes too long."""

@@ -119,3 +119,27 @@ def test_campaigns_fill_labelled_slots_and_clicks_find_them_by_trace(client: Tes
     client.post("/v1/shop/event", json={"event_id": "c", "session": "s", "item": "i28", "trace": answer["trace"]})
     client.post("/v1/shop/event", json={"event_id": "d", "session": "s", "item": "i28"})
     assert client.get("/v1/shop/ads/report").json() == [{"campaign": "winter", "impressions": 2, "clicks": 1}]
+
+
+def test_n_come_back_when_n_exist_also_of_items_nobody_took(client: TestClient) -> None:
+    client.put("/v1/shop/items", json=[{"id": f"new{i}", "columns": {"colour": "violet", "price": 1.0}} for i in range(4)])
+    found = client.post("/v1/shop/recommend", json={"filter": 'colour = "violet"', "n": 3}).json()
+    assert (len(found["items"]), found["served_by"], found["items"][0]["reason"]) == (3, "the rest", "rest")
+    every = client.post("/v1/shop/recommend", json={"n": 40}).json()
+    assert len(every["items"]) == 34
+    some = client.post("/v1/shop/recommend", json={"candidates": ["new1", "i1"], "exclude": ["i1"]}).json()
+    assert [item["item"] for item in some["items"]] == ["new1"]
+
+
+def test_an_answer_without_the_model_keeps_to_filter_and_candidates(folder: Path) -> None:
+    server, app = open_server([folder], Settings(deadline_ms=2_000))
+    hosted = server.tenants["shop"]
+    hosted.engine.work = lambda asks: 1 / 0  # type: ignore[assignment, return-value]
+    with TestClient(app) as client:
+        found = client.post("/v1/shop/recommend", json={"filter": 'colour = "red"', "n": 20}).json()
+        assert found["degraded"]
+        assert len(found["items"]) == 10
+        assert all("red" in item["title"] for item in found["items"])
+        some = client.post("/v1/shop/recommend", json={"candidates": ["i4", "i7"]}).json()["items"]
+        assert {item["item"] for item in some} == {"i4", "i7"}
+        assert client.post("/v1/shop/recommend", json={"filter": "colur = 3"}).status_code == 404
