@@ -112,7 +112,10 @@ def _parsed(place: int, line: bytes) -> RowRead:
 def _csv_read(file: BinaryIO) -> Iterator[RowRead]:
     csv.field_size_limit(LONGEST)
     reader = csv.reader(_lines(file), strict=True)
-    names = next(reader, [])
+    try:
+        names = next(reader, [])
+    except csv.Error as error:
+        raise DataError(f"the first line is no CSV: {error}", "It names the columns.") from None
     if not names:
         return
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -198,7 +201,7 @@ def _jsonl_written(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Colu
 
 def _csv_written(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, ColumnKind]) -> Iterator[bytes]:
     page = io.StringIO()
-    writer = csv.writer(page, lineterminator="\n")
+    writer = csv.writer(page)  # ends lines with \r\n, and quotes what holds either
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(name)) for name in columns])
