@@ -32,6 +32,7 @@ from zhiyin.serve.meter import Meter
 from zhiyin.serve.operation import Answered, Call, Operation, Scope
 from zhiyin.serve.reading import Headers, Held, Json, check_json, check_names, headers_of, parameters
 from zhiyin.serve.settings import Settings
+from zhiyin.serve.spans import spans
 
 log = logging.getLogger("zhiyin.serve")
 _encoder = msgspec.json.Encoder()
@@ -50,6 +51,7 @@ class Server:
         per_s = settings.rate_per_s
         self.rates = None if per_s is None else Rates(per_s, settings.rate_burst or max(2 * per_s, 10.0))
         self.logged = Sampled(settings.log_share)
+        self.spans = spans() if settings.otel else None
         self.stopping = False
         self.before_close: Callable[[], None] = lambda: None
 
@@ -105,6 +107,14 @@ def endpoint(server: Server, op: Operation) -> Endpoint:
     room = server.in_flight
 
     async def run(request: Request) -> Response:
+        if server.spans is not None:
+            with server.spans(op.name, request.path_params.get("tenant", "")[:80], headers_of(request)) as ended:
+                response = await measured(request)
+                ended(response.status_code)
+                return response
+        return await measured(request)
+
+    async def measured(request: Request) -> Response:
         begun = perf_counter()
         held = Held(room)
         room.n += 1

@@ -33,6 +33,7 @@ class Settings(Spec):
     trusted_proxies: str = ""
     cors_origins: tuple[str, ...] = ()
     log_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    otel: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
     retrain_every_h: Annotated[float, Field(gt=0)] | None = None
