@@ -63,7 +63,9 @@ class Segment:
 
     def without(self, rows: AnyArray) -> Segment:
         """The same without these rows; the postings stay until the next merge."""
-        mine = np.intersect1d(self.live, rows)
+        rows = np.asarray(rows)
+        at = np.searchsorted(self.held, rows)
+        mine = rows[(at < len(self.held)) & (self.held[np.minimum(at, len(self.held) - 1)] == rows)]
         if not len(mine):
             return self
         stale = np.zeros(int(self.held[-1]) + 1, np.bool_) if self.stale is None else self.stale.copy()

@@ -20,13 +20,14 @@ from zhiyin.pipeline.finding_complete import TITLE, Completer
 from zhiyin.pipeline.finding_documents import FIELDS, Columns
 from zhiyin.pipeline.finding_facets import Facets
 from zhiyin.pipeline.finding_found import Completion, Fallback, Found, FoundItem
-from zhiyin.pipeline.finding_fuse import FindingSpec, fused, preferred
+from zhiyin.pipeline.finding_fuse import FindingSpec, fused, preferred, title_likeness
 from zhiyin.pipeline.finding_intent import Intent, learn_intent
 from zhiyin.pipeline.finding_why import note_of, reasons
 from zhiyin.text.synonyms import Synonyms
 from zhiyin.text.vectors import NAME, Reader
 from zhiyin.text.words_lexicon import Lexicon
 from zhiyin.text.words_query import QueryReader, Reading
+from zhiyin.text.words_terms import said
 
 _MANY = 20_000
 """Vectors above which searching them is worth packing them into bytes first."""
@@ -143,7 +144,9 @@ class Finder:
             raise ConfigError(f"n = {n} items from place {offset} cannot be shown", "Ask for n of 1 or more from place 0 or more.")
         live = _both(len(self.data.catalog), self.data.catalog.available, allowed)
         reading, scored, hit, fallback = self._by_words(text, live)
-        rows, score = self._pool(reading, scored, hit, live)
+        # The very mask that was given, where it is all there is: an index may know it already.
+        mask = allowed if self.data.catalog.available is None else live
+        rows, score = self._pool(reading, scored, hit, mask)
         by = scored.score  # what orders the items behind the pool
         if not hit.any():
             fallback = "meaning" if len(rows) else "popular"
@@ -189,21 +192,27 @@ class Finder:
                 return doubted, again, hit, "corrected"
         return reading, scored, some, "some words" if some.any() else ""
 
-    def _pool(self, reading: Reading, scored: Scored, hit: Bool, live: Bool) -> tuple[AnyArray, Float32]:
+    def _pool(self, reading: Reading, scored: Scored, hit: Bool, mask: Bool | None) -> tuple[AnyArray, Float32]:
         """The best items by words and by meaning, and their scores: (n,) rows, best first, ties by row."""
         best_words = float(scored.score.max(initial=0.0, where=hit))
-        category = self._category(reading)
-        chosen = fused(scored.score, best_words, None, 0.0, category, self.spec)
-        rows = top_k(np.where(hit, chosen, NEVER)[None, :], self.spec.depth).item_ix
+        by_words = top_k(np.where(hit, scored.score, NEVER)[None, :], self.spec.depth).item_ix
+        category, rows = self._category(reading), np.sort(by_words)
+        if category is not None:
+            chosen = fused(scored.score, best_words, None, 0.0, category, self.spec)
+            rows = np.union1d(rows, top_k(np.where(hit, chosen, NEVER)[None, :], self.spec.depth).item_ix)
         vector = self._vector(reading)
         cosine, mean = None, 0.0
         if vector is not None and self.vectors is not None and self.mean is not None:
-            near = self.vectors.search(vector[None, :], self.spec.depth, allowed=live).item_ix
+            near = self.vectors.search(vector[None, :], self.spec.depth, allowed=mask).item_ix
             rows = np.union1d(rows, near)
             cosine = self.data.catalog.vectors[NAME].matrix[rows] @ vector
             mean = float(self.mean @ vector)
         category = None if category is None else category[rows]
         score = fused(scored.score[rows], best_words, cosine, mean, category, self.spec)
+        if self.spec.title:
+            # By words alone: a title that is spelt like the query has its words, whatever it means.
+            alike = title_likeness(reading.understood, self.data.catalog.titles(by_words))
+            score[np.isin(rows, by_words)] += np.float32(self.spec.title) * alike[np.argsort(by_words)]
         order = np.lexsort((rows, -score))
         return rows[order], score[order]
 
@@ -211,23 +220,20 @@ class Finder:
         """What the query means; None where the encoder cannot read it."""
         if self.reader is None or self.vectors is None or not self.spec.meaning:
             return None
-        texts = [reading.understood, reading.text] if reading.changed else [reading.text, reading.understood]
-        unknown = [self.reader.encoder.unknown_share([text]) for text in texts]
-        best = int(np.argmin(unknown))
-        if unknown[best] > self.spec.unread_share:
-            return None
-        vector = self.reader.query(texts[best])
-        return vector if vector.any() else None
+        texts = (reading.understood, reading.text) if reading.changed else (reading.text, reading.understood)
+        for text in texts:
+            if self.reader.encoder.unknown_share([text]) <= self.spec.unread_share:
+                vector = self.reader.query(text)
+                return vector if vector.any() else None
+        return None
 
     def _category(self, reading: Reading) -> Float32 | None:
         """The probability that the query is about the category of each item: (n_items,); None without an idea."""
         if self.intent is None or self.about is None or not self.spec.intent:
             return None
-        terms: dict[str, float] = {}
-        for part in reading.parts:
-            for term in part.ways[0].terms if part.ways else ():
-                terms[term] = max(terms.get(term, 0.0), 1.0 if part.required else 0.3)
-        shares = np.append(self.intent.shares(terms), np.float32(0.0))  # the last one for items without a category
+        shares = np.append(
+            self.intent.shares(said(reading.understood, in_title=True).terms), np.float32(0.0)
+        )  # the last one for items without a category
         return np.asarray(shares[self._codes], np.float32)
 
     @cached_property

@@ -10,6 +10,7 @@ import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.index.complete import PrefixIndex
+from zhiyin.index.lexical_segment import grown
 from zhiyin.pipeline.finding_found import Completion
 from zhiyin.text.script import folded
 from zhiyin.text.words_keys import LONGEST, prefix_keys, prefix_of
@@ -23,27 +24,28 @@ class Completer:
 
     index: PrefixIndex = field(default_factory=PrefixIndex)
     texts: tuple[Completion, ...] = ()
-    place: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (folded text, kind) -> entry
+    places: tuple[Mapping[tuple[str, str], int], ...] = ()  # (folded text, kind) -> entry, in layers
     entries: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,)
     items: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,) an item behind each entry
 
     def with_texts(self, pairs: Iterable[tuple[int, str, str]]) -> Self:
         """With (item, text, kind) pairs: a text that is there already has one more item behind it."""
-        place, fresh, entries, items = dict(self.place), list[Completion](), list[int](), list[int]()
+        new, fresh, entries, items = dict[tuple[str, str], int](), list[Completion](), list[int](), list[int]()
         for item, text, kind in pairs:
             if len(text) > LONGEST:  # nobody types a paragraph on
                 continue
             key = (folded(text), kind)
-            if key not in place:
-                place[key] = len(place)
+            entry = next((place[key] for place in (new, *self.places) if key in place), None)
+            if entry is None:
+                entry = new[key] = len(self.texts) + len(fresh)
                 fresh.append(Completion(text, kind))
-            entries.append(place[key])
+            entries.append(entry)
             items.append(item)
         return replace(
             self,
             index=self.index.with_entries([prefix_keys(completion.text) for completion in fresh]),
             texts=(*self.texts, *fresh),
-            place=place,
+            places=grown(self.places, new, lambda a, b: {**a, **b}) if new else self.places,
             entries=np.concatenate([self.entries, np.array(entries, np.int32)]),
             items=np.concatenate([self.items, np.array(items, np.int32)]),
         )

@@ -53,9 +53,11 @@ class Facet:
             np.concatenate([self.codes.offsets, self.codes.offsets[-1] + lists.offsets[1:]]),
             np.concatenate([self.codes.values, lists.values]),
         )
-        place = np.arange(n)
-        place[rows] = old + np.arange(len(rows))
-        return Facet(values, both.take(place), self.limits)
+        if len(rows) and rows[0] < old:  # some were there before
+            place = np.arange(n)
+            place[rows] = old + np.arange(len(rows))
+            both = both.take(place)
+        return Facet(values, both, self.limits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,28 +2,35 @@
 
 A word the catalogue has is taken literally. Any other is read, in this order, as the sound of Chinese words
 ("shou ji"), as a misspelling (one or two edits), as initials ("sj"); an unknown Chinese word as its homophones (手鸡),
-its neighbours by one character, its pairs of characters. Weights fall with the liberty taken (``WORTH``).
+its neighbours by one character, its pairs of characters. Weights fall with the liberty taken (``WORTH``). Neighbouring
+characters count a little beside the words: they know the order, and survive a mistake that breaks the words.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 from zhiyin.index.lexical import Alternative, Group
 from zhiyin.text.pinyin import Counted, sound_of
 from zhiyin.text.script import folded, has_han, simplified
 from zhiyin.text.synonyms import Phrase, Synonyms
 from zhiyin.text.words_lexicon import Lexicon
-from zhiyin.text.words_terms import is_stop_word, spoken_words, variants
+from zhiyin.text.words_terms import is_stop_word, pairs_of, spoken_words, variants
 
 WORTH = {"word": 1.0, "parts": 0.9, "pinyin": 0.9, "synonym": 0.8, "sound": 0.7, "typo": 0.7, "initials": 0.5}
 """How much a match counts beside the word itself; a typo counts ``typo ** edits``."""
 
-STOP_WORD_WEIGHT = 0.3
+OPTIONAL_WEIGHT = 0.3
+"""Of a stop word, and of two characters side by side that belong to different words."""
+
 MOST_WAYS = 6
+MOST_PAIRS = 32
+RARE = 0.1
+"""Letters the catalogue has this much less often than the Chinese words they sound like are taken for pinyin."""
 
 _LETTERS = re.compile("[a-z]+")
 
@@ -49,18 +56,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
-    """A query as understood."""
+    """A query as understood; ``pairs`` are its neighbouring Chinese characters, however they were cut into words."""
 
     text: str
     parts: tuple[Part, ...]
+    pairs: tuple[str, ...] = ()
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """For the index."""
-        return tuple(
-            Group(tuple(Alternative(way.terms, way.weight) for way in part.ways), 1.0 if part.required else STOP_WORD_WEIGHT, part.required)
+        asked = [
+            Group(tuple(Alternative(way.terms, way.weight) for way in part.ways), 1.0 if part.required else OPTIONAL_WEIGHT, part.required)
             for part in self.parts
-        )
+        ]
+        beside = [Group((Alternative((pair,)),), OPTIONAL_WEIGHT, required=False) for pair in self.pairs]
+        return (*asked, *beside)
 
     @property
     def n_required(self) -> int:
@@ -101,7 +111,9 @@ class QueryReader:
         distinct = list(dict.fromkeys(parts))
         if not any(part.required for part in distinct):
             distinct = [Part(part.typed, part.ways) for part in distinct]
-        return Reading(text, tuple(distinct))
+        had = {term for part in distinct for way in part.ways for term in way.terms}
+        pairs = [pair for run in _runs(words) for pair in pairs_of(run) if pair not in had and self.count(pair)]
+        return Reading(text, tuple(distinct), tuple(dict.fromkeys(pairs))[:MOST_PAIRS])
 
     def _words(self, text: str) -> list[str]:
         """Folded words; in the mainland's vocabulary where the catalogue knows more of it (滑鼠, 鼠标)."""
@@ -120,10 +132,11 @@ class QueryReader:
             if others:
                 typed = " ".join(words[at : at + n])
                 return [Part(typed, (Way(phrase, 1.0, typed, "word"), *_synonym_ways(others)))], n
-        stretch = self._unknown_letters(words, at)
-        sounds = self.lexicon.cut("".join(stretch)) if len(stretch) > 1 else []
-        if sounds:
-            return [self._sounding(sound) for sound in sounds], len(stretch)
+        stretch = self._foreign_letters(words, at)
+        for n in range(len(stretch), 1, -1):
+            sounds = self.lexicon.cut("".join(stretch[:n]))
+            if sounds:
+                return [self._sounding(sound) for sound in sounds], n
         singles = _single_characters(words, at)
         if len(singles) > 1:
             part = self._chinese("".join(singles))
@@ -131,14 +144,21 @@ class QueryReader:
                 return [part], len(singles)
         return self._word(words[at], lenient), 1
 
-    def _unknown_letters(self, words: Sequence[str], at: int) -> list[str]:
-        """Words from here on that are letters and unknown."""
-        out = []
+    def _foreign_letters(self, words: Sequence[str], at: int) -> list[str]:
+        """Words from here on that may be pinyin: the first one is, stop words ("he", "me") may be behind it."""
+        out: list[str] = []
         for word in words[at:]:
-            if not _LETTERS.fullmatch(word) or self._known(word):
+            if not _LETTERS.fullmatch(word) or not (self._foreign(word) or (out and is_stop_word(word))):
                 break
             out.append(word)
         return out
+
+    def _foreign(self, word: str) -> bool:
+        """Whether letters are unknown, or rare beside the Chinese words they sound like."""
+        if not self._known(word):
+            return True
+        heard = self.lexicon.heard(word)
+        return bool(heard) and self.lexicon.count(word) < RARE * heard[0][1]
 
     def _known(self, word: str) -> bool:
         return bool(self.lexicon.count(word)) or any(all(map(self.count, terms)) for terms in variants(word))
@@ -152,6 +172,8 @@ class QueryReader:
             if all(map(self.count, terms))
         ]
         literal += _synonym_ways(self.synonyms.of(variants(word)[0][:1]))
+        if literal and not lenient and self.lexicon.heard(word) and self._foreign(word):
+            literal += self._sounding(word).ways
         if is_stop_word(word) or (literal and not lenient):
             return [Part(word, tuple(literal), not is_stop_word(word))]
         sounds = self.lexicon.cut(word)
@@ -196,6 +218,13 @@ def _by_share(pairs: Sequence[Counted], how: str, power: float) -> list[Way]:
     """Words as ways, the more common ones worth more."""
     most = pairs[0][1] if pairs else 1
     return [Way(variants(word)[0], WORTH[how] * (count / most) ** power, word, how) for word, count in pairs[:MOST_WAYS]]
+
+
+def _runs(words: Sequence[str]) -> Iterator[str]:
+    """Chinese words that stand side by side, joined."""
+    for chinese, run in groupby(words, has_han):
+        if chinese:
+            yield "".join(run)
 
 
 def _single_characters(words: Sequence[str], at: int) -> list[str]:

@@ -26,7 +26,7 @@ _TOKEN = re.compile(f"[{HAN}]+|[^\\W_{HAN}]+(?:['’.\\-‐-–+&/][^\\W_{HAN}]+
 _PART = re.compile(r"\d+(?:\.\d+)+[^\W_]*|[^\W_]+")
 _NUMBER = re.compile(r"\d+(?:[.\-/]\d+)+")
 _MIXED = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*")
-_LONGEST = 40
+_LONGEST = 64
 """Characters of a term; what is longer (a link, a code) is cut there."""
 
 
