@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
@@ -32,7 +33,7 @@ class PrefixIndex:
     """
 
     parts: tuple[_Keys, ...] = ()
-    n_entries: int = field(default=0)
+    n_entries: int = 0
 
     def __len__(self) -> int:
         return self.n_entries
@@ -45,6 +46,17 @@ class PrefixIndex:
         owner = np.repeat(np.arange(len(keys), dtype=np.int32) + self.n_entries, [sum(bool(key) for key in own) for own in keys])
         new = _sorted(np.array(flat, f"S{KEY_BYTES}"), owner)
         return type(self)(grown(self.parts, new, _merged), self.n_entries + len(keys))
+
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors."""
+        whole = reduce(_merged, self.parts, _Keys(np.zeros(0, f"S{KEY_BYTES}"), np.zeros(0, np.int32)))
+        keys = np.frombuffer(whole.keys.tobytes(), np.uint8).reshape(-1, KEY_BYTES)
+        return {"keys": keys, "entry": whole.entry, "n_entries": np.array([self.n_entries], np.int64)}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray]) -> Self:
+        keys = np.frombuffer(np.ascontiguousarray(state["keys"]).tobytes(), f"S{KEY_BYTES}")
+        return cls((_Keys(keys, state["entry"]),) if len(keys) else (), int(state["n_entries"][0]))
 
     def search(self, prefix: str, k: int, weight: AnyArray) -> Int32:
         """The k entries with a key that begins so, those of greatest weight (n_entries,) first, ties by number."""

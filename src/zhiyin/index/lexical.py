@@ -12,8 +12,9 @@ that got the same rows at once. Terms are plain text; who cuts them from languag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.slates import Slates
 from zhiyin.index.exact import NEVER, forbidden, top_k
-from zhiyin.index.lexical_segment import Segment, grown, merged_segments, segment_of
+from zhiyin.index.lexical_segment import Segment, as_bytes, as_texts, grown, merged_segments, segment_of
 
 Document = Sequence[Sequence[str]]
 """One list of terms per field of the index."""
@@ -208,14 +209,34 @@ class LexicalIndex:
 
     def table(self) -> tuple[list[str], Int64, Int32, Float32]:
         """Every live posting: all terms, and for each posting its term's number, row and weight."""
-        if not self.segments:
-            return [], np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
-        whole = self.segments[0]
-        for segment in self.segments[1:]:
-            whole = merged_segments(whole, segment)
-        kept = slice(None) if whole.stale is None else ~whole.stale[whole.rows]
+        whole = self._whole()
         term = np.repeat(np.arange(len(whole.place)), np.diff(whole.offsets))
-        return list(whole.place), term[kept], whole.rows[kept], whole.weights[kept]
+        return list(whole.place), term, whole.rows, whole.weights
+
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors; ``restore`` with the same fields and k1 gives the index back."""
+        whole = self._whole()
+        return {
+            "terms": as_bytes(whole.place),
+            "offsets": whole.offsets,
+            "rows": whole.rows,
+            "weights": whole.weights,
+            "held": whole.held,
+            "averages": np.zeros(0, np.float32) if self.averages is None else self.averages,
+            "n_rows": np.array([self.n_rows], np.int64),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray], fields: Sequence[Field] = (Field("text"),), k1: float = 1.5) -> Self:
+        place = {term: i for i, term in enumerate(as_texts(state["terms"]))}
+        segment = Segment(place, state["offsets"], state["rows"], state["weights"], state["held"])
+        averages = state["averages"] if len(state["averages"]) else None
+        return cls(tuple(fields), k1, averages, (segment,) if len(segment) else (), int(state["n_rows"][0]))
+
+    def _whole(self) -> Segment:
+        """All that is live as one segment."""
+        none = segment_of(np.zeros(0, np.int32), (), len(self.fields), self._weigh)
+        return reduce(merged_segments, self.segments, none)
 
     def _hits(self, group: Group, n: int) -> tuple[list[tuple[Int32, Float32]], float]:
         """Rows and weights of each alternative that some row has, and the idf they share."""

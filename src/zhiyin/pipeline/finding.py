@@ -10,22 +10,20 @@ from typing import Self
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
-from zhiyin.base.errors import ConfigError
-from zhiyin.data.catalog import Catalog
+from zhiyin.base.errors import ConfigError, ModelFileError
 from zhiyin.data.dataset import Dataset
 from zhiyin.index.exact import NEVER, ExactIndex, Index, top_k
-from zhiyin.index.lexical import LexicalIndex, Scored
+from zhiyin.index.lexical import Scored
 from zhiyin.index.scan import ScanIndex
-from zhiyin.pipeline.finding_complete import TITLE, Completer
-from zhiyin.pipeline.finding_documents import FIELDS, Columns
+from zhiyin.pipeline.finding_documents import Columns
 from zhiyin.pipeline.finding_facets import Facets
 from zhiyin.pipeline.finding_found import Completion, Fallback, Found, FoundItem
 from zhiyin.pipeline.finding_fuse import FindingSpec, fused, preferred, title_likeness
-from zhiyin.pipeline.finding_intent import Intent, learn_intent
-from zhiyin.pipeline.finding_why import note_of, reasons
+from zhiyin.pipeline.finding_learned import Learned
+from zhiyin.pipeline.finding_why import note_of, popular_in, reasons
+from zhiyin.pipeline.placement import Language
 from zhiyin.text.synonyms import Synonyms
 from zhiyin.text.vectors import NAME, Reader
-from zhiyin.text.words_lexicon import Lexicon
 from zhiyin.text.words_query import QueryReader, Reading
 from zhiyin.text.words_terms import said
 
@@ -43,15 +41,10 @@ class Finder:
 
     data: Dataset
     reader: Reader | None
-    columns: Columns
-    index: LexicalIndex
-    lexicon: Lexicon
+    learned: Learned
     facets: Facets
-    completer: Completer
     vectors: Index | None  # over the catalogue's text vectors; None where items have none
     mean: Float32 | None  # (dim,) of the vectors it was built with
-    intent: Intent | None
-    about: str | None  # the facet whose values ``intent`` knows
     popularity: Float32  # (n_items,)
     synonyms: Synonyms = field(default_factory=Synonyms)
     spec: FindingSpec = field(default_factory=FindingSpec)
@@ -62,35 +55,34 @@ class Finder:
         data: Dataset,
         reader: Reader | None,
         *,
-        synonyms: Synonyms | None = None,
+        learned: Learned | None = None,
         vectors: Index | None = None,
         popularity: AnyArray | None = None,
+        synonyms: Synonyms | None = None,
         spec: FindingSpec | None = None,
     ) -> Self:
-        """Read every item; about .2 ms of CPU each for products.
+        """Over all items of the data.
 
-        ``vectors`` is an index over ``catalog.vectors["text"]``, exact where none is given; ``popularity`` (n_items,)
-        counts weighted events where none is given.
+        ``learned`` is what ``finder.learned.state()`` gave, restored; every item is read where it is not given (half a
+        minute for 100,000). ``vectors`` is an index over ``catalog.vectors["text"]``, an exact one where none is given;
+        ``popularity`` (n_items,) counts weighted events where none is given. Raises ``ModelFileError`` for something
+        learned from another number of items.
         """
         catalog = data.catalog
-        columns = Columns.of(data.manifest, catalog)
-        documents = columns.documents(catalog)
-        index = LexicalIndex.of(documents.rows, FIELDS)
         facets = Facets.of(catalog, data.manifest)
-        about = next(iter(facets.categories), None)
+        known = learned or Learned.of(catalog, Columns.of(data.manifest, catalog), facets)
+        if known.index.n_rows != len(catalog):
+            raise ModelFileError(
+                f"the search index was made from {known.index.n_rows:,} items, the catalogue has {len(catalog):,}", "Build it again."
+            )
         matrix = catalog.vectors[NAME].matrix if reader is not None and NAME in catalog.vectors else None
         return cls(
             data,
             reader,
-            columns,
-            index,
-            Lexicon.of(documents.words),
+            known,
             facets,
-            _completed(Completer(), catalog, columns, np.arange(len(catalog))),
             None if matrix is None else vectors if vectors is not None else _vector_index(matrix),
             None if matrix is None or not len(matrix) else matrix.mean(axis=0),
-            learn_intent(documents.said(), facets.by_name[about].first()) if about else None,
-            about,
             np.asarray(_popularity(data) if popularity is None else popularity, np.float32),
             synonyms or Synonyms(),
             spec or FindingSpec(),
@@ -100,11 +92,11 @@ class Finder:
 
     @cached_property
     def queries(self) -> QueryReader:
-        return QueryReader(self.lexicon, self.index.count, self.synonyms)
+        return QueryReader(self.learned.lexicon, self.learned.index.count, self.synonyms)
 
     @cached_property
     def _weights(self) -> Float32:
-        return self.completer.weights(self.popularity, self.data.catalog.available)
+        return self.learned.completer.weights(self.popularity, self.data.catalog.available)
 
     def complete(self, typed: str, n: int = 8) -> list[Completion]:
         """At most n titles and categories that begin so at one of their words, the popular first.
@@ -113,10 +105,10 @@ class Finder:
         """
         if n < 1:
             raise ConfigError(f"n = {n} completions cannot be given", "Ask for 1 or more.")
-        found = self.completer.complete(typed, n, self._weights)
+        found = self.learned.completer.complete(typed, n, self._weights)
         if not found and typed.strip():
             mended = self.queries.read(typed)
-            found = self.completer.complete(mended.understood, n, self._weights) if mended.changed else []
+            found = self.learned.completer.complete(mended.understood, n, self._weights) if mended.changed else []
         return found
 
     def search(
@@ -129,19 +121,17 @@ class Finder:
         preference: AnyArray | None = None,
         preference_share: float | None = None,
         offset: int = 0,
+        language: Language = "en",
     ) -> Found:
         """Items for what somebody typed, from place ``offset`` on; pages of one finder never repeat an item.
 
         ``allowed`` (n_items,) filters: n come back when n exist. ``facets`` names what to count by, None = all.
         ``preference`` (n_items,) is what the asker likes, on any scale; ``preference_share`` (default of the spec) is its
         weight, stated in the answer. Where no item has the words, misspellings of known words are tried, then some of the
-        words, then meaning, then what is popular, and the answer says which. Raises ``ConfigError`` for an empty text,
-        n below 1, a negative offset, ``UnknownNameError`` for a facet there is not.
+        words, then meaning, then what is popular, and the answer says which in ``language``. Raises ``ConfigError`` for an empty
+        text, n below 1, a negative offset, arrays of another length, ``UnknownNameError`` for a facet there is not.
         """
-        if not text.strip():
-            raise ConfigError("the text to search for is empty", "Say what is wanted.")
-        if n < 1 or offset < 0:
-            raise ConfigError(f"n = {n} items from place {offset} cannot be shown", "Ask for n of 1 or more from place 0 or more.")
+        self._check(text, n, offset, allowed, preference)
         live = _both(len(self.data.catalog), self.data.catalog.available, allowed)
         reading, scored, hit, fallback = self._by_words(text, live)
         # The very mask that was given, where it is all there is: an index may know it already.
@@ -165,19 +155,29 @@ class Finder:
         return Found(
             text,
             reading.understood,
-            self._told(page, scores, reading, popular=fallback == "popular"),
+            self._told(page, scores, reading, language, popular=fallback == "popular"),
             int(everything.sum()),
+            int(hit.sum()) if fallback != "popular" else 0,
             offset,
             self.facets.counts(names, np.flatnonzero(everything)),
             fallback,
-            note_of(fallback, reading),
+            note_of(fallback, reading, language),
             share,
         )
+
+    def _check(self, text: str, n: int, offset: int, allowed: Bool | None, preference: AnyArray | None) -> None:
+        if not text.strip():
+            raise ConfigError("the text to search for is empty", "Say what is wanted.")
+        if n < 1 or offset < 0:
+            raise ConfigError(f"n = {n} items from place {offset} cannot be shown", "Ask for n of 1 or more from place 0 or more.")
+        for name, given in (("allowed", allowed), ("preference", preference)):
+            if given is not None and len(given) != len(self.data.catalog):
+                raise ConfigError(f"'{name}' has {len(given)} values for {len(self.data.catalog)} items", "Give one for each item.")
 
     def _by_words(self, text: str, live: Bool) -> tuple[Reading, Scored, Bool, Fallback]:
         """The query as read, what it scores, which items have it, and what had to be given up for that."""
         reading = self.queries.read(text)
-        scored = self.index.scores(reading.groups)
+        scored = self.learned.index.scores(reading.groups)
         some = live & (scored.score > 0)
         if reading.n_required > self.spec.all_words_up_to:
             return reading, scored, some, ""
@@ -186,10 +186,13 @@ class Finder:
             return reading, scored, hit, ""
         doubted = self.queries.read(text, lenient=True)
         if doubted.parts != reading.parts:
-            again = self.index.scores(doubted.groups)
+            again = self.learned.index.scores(doubted.groups)
             hit = live & (again.n_had == again.n_required)
             if hit.any():
-                return doubted, again, hit, "corrected"
+                best = int(np.argmax(np.where(hit, again.score, NEVER)))
+                terms = list({term for part in doubted.parts for way in part.ways for term in way.terms})
+                had = self.learned.index.weights(terms, np.array([best]))[:, 0] > 0
+                return doubted.preferring({term for term, there in zip(terms, had, strict=True) if there}), again, hit, "corrected"
         return reading, scored, some, "some words" if some.any() else ""
 
     def _pool(self, reading: Reading, scored: Scored, hit: Bool, mask: Bool | None) -> tuple[AnyArray, Float32]:
@@ -203,10 +206,11 @@ class Finder:
         vector = self._vector(reading)
         cosine, mean = None, 0.0
         if vector is not None and self.vectors is not None and self.mean is not None:
-            near = self.vectors.search(vector[None, :], self.spec.depth, allowed=mask).item_ix
-            rows = np.union1d(rows, near)
-            cosine = self.data.catalog.vectors[NAME].matrix[rows] @ vector
+            near = self.vectors.search(vector[None, :], self.spec.depth, allowed=mask)
             mean = float(self.mean @ vector)
+            close = near.score - mean >= self.spec.close * (float(near.score.max(initial=-1.0)) - mean)
+            rows = np.union1d(rows, near.item_ix[close])
+            cosine = self.data.catalog.vectors[NAME].matrix[rows] @ vector
         category = None if category is None else category[rows]
         score = fused(scored.score[rows], best_words, cosine, mean, category, self.spec)
         if self.spec.title:
@@ -229,22 +233,26 @@ class Finder:
 
     def _category(self, reading: Reading) -> Float32 | None:
         """The probability that the query is about the category of each item: (n_items,); None without an idea."""
-        if self.intent is None or self.about is None or not self.spec.intent:
+        intent = self.learned.intent
+        if intent is None or not self.spec.intent:
             return None
-        shares = np.append(
-            self.intent.shares(said(reading.understood, in_title=True).terms), np.float32(0.0)
-        )  # the last one for items without a category
-        return np.asarray(shares[self._codes], np.float32)
+        shares = intent.shares(said(reading.understood, in_title=True).terms)
+        return np.asarray(np.append(shares, np.float32(0.0))[self._codes], np.float32)
 
     @cached_property
     def _codes(self) -> Int32:
         """Category of each item as ``intent`` numbers them, -1 for none or one it does not know: (n_items,)."""
-        codes = self.facets.by_name[self.about].first() if self.about else np.zeros(0, np.int32)
-        return np.where(codes < len(self.intent.bias), codes, -1) if self.intent else codes
+        intent, about = self.learned.intent, self.learned.about
+        if intent is None or about is None or about not in self.facets.by_name:
+            return np.full(len(self.data.catalog), -1, np.int32)
+        facet = self.facets.by_name[about]
+        place = {name: i for i, name in enumerate(intent.categories)}
+        number = np.array([*(place.get(value, -1) for value in facet.values), -1], np.int32)
+        return np.asarray(number[facet.first()], np.int32)
 
-    def _told(self, rows: AnyArray, scores: Float32, reading: Reading, *, popular: bool) -> tuple[FoundItem, ...]:
+    def _told(self, rows: AnyArray, scores: Float32, reading: Reading, language: Language, *, popular: bool) -> tuple[FoundItem, ...]:
         catalog = self.data.catalog
-        why = ["popular"] * len(rows) if popular else reasons(self.index, reading, rows)
+        why = [popular_in(language)] * len(rows) if popular else reasons(self.learned.index, reading, rows, language)
         ids, titles = catalog.items.names(rows), catalog.titles(rows)
         return tuple(
             FoundItem(int(row), id_, title, float(score), reason)
@@ -261,33 +269,21 @@ class Finder:
         ``vectors`` as in ``of``. Which category words speak of, and the averages of BM25, stay as they were learned.
         """
         catalog, old = data.catalog, len(self.data.catalog)
-        again, new = np.asarray(changed, np.int64), np.arange(old, len(catalog))
-        rows = np.concatenate([again, new])
-        documents = self.columns.documents(catalog, rows)
-        index = self.index.replaced(again, documents.rows[: len(again)]).with_rows(documents.rows[len(again) :])
+        again = np.unique(np.asarray(changed, np.int64))
+        n_new = len(catalog) - old
         if popularity is None:
-            popularity = np.concatenate([self.popularity, np.zeros(len(new), np.float32)])
+            popularity = np.concatenate([self.popularity, np.zeros(n_new, np.float32)])
         if vectors is None and self.vectors is not None:
             matrix = catalog.vectors[NAME].matrix
             vectors = _vector_index(matrix) if len(again) else self.vectors.with_rows(matrix[old:])
         return replace(
             self,
             data=data,
-            index=index,
-            lexicon=self.lexicon.with_words(documents.words),
-            facets=self.facets.with_rows(catalog, rows),
-            completer=_completed(self.completer.without(again) if len(again) else self.completer, catalog, self.columns, rows),
+            learned=self.learned.with_rows(catalog, Columns.of(data.manifest, catalog), again),
+            facets=self.facets.with_rows(catalog, np.concatenate([again, np.arange(old, len(catalog))])),
             vectors=vectors,
             popularity=np.asarray(popularity, np.float32),
         )
-
-
-def _completed(completer: Completer, catalog: Catalog, columns: Columns, rows: AnyArray) -> Completer:
-    """With the titles and categories of rows."""
-    if not len(rows):
-        return completer
-    titles = [(int(row), title, TITLE) for row, title in zip(rows, catalog.titles(rows), strict=True)] if columns.title else []
-    return completer.with_texts([*titles, *columns.kind_values(catalog, rows)])
 
 
 def _popularity(data: Dataset) -> Float32:

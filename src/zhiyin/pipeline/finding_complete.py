@@ -10,7 +10,7 @@ import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.index.complete import PrefixIndex
-from zhiyin.index.lexical_segment import grown
+from zhiyin.index.lexical_segment import as_bytes, as_texts, grown
 from zhiyin.pipeline.finding_found import Completion
 from zhiyin.text.script import folded
 from zhiyin.text.words_keys import LONGEST, prefix_keys, prefix_of
@@ -38,7 +38,7 @@ class Completer:
             entry = next((place[key] for place in (new, *self.places) if key in place), None)
             if entry is None:
                 entry = new[key] = len(self.texts) + len(fresh)
-                fresh.append(Completion(text, kind))
+                fresh.append(Completion(" ".join(text.split()), kind))
             entries.append(entry)
             items.append(item)
         return replace(
@@ -49,6 +49,22 @@ class Completer:
             entries=np.concatenate([self.entries, np.array(entries, np.int32)]),
             items=np.concatenate([self.items, np.array(items, np.int32)]),
         )
+
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors."""
+        return {
+            **self.index.state(),
+            "texts": as_bytes(completion.text for completion in self.texts),
+            "kinds": as_bytes(completion.kind for completion in self.texts),
+            "entries": self.entries,
+            "items": self.items,
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray]) -> Self:
+        texts = tuple(map(Completion, as_texts(state["texts"]), as_texts(state["kinds"])))
+        place = {(folded(completion.text), completion.kind): entry for entry, completion in enumerate(texts)}
+        return cls(PrefixIndex.restore(state), texts, (place,) if place else (), state["entries"], state["items"])
 
     def without(self, rows: AnyArray) -> Self:
         """No item of these rows stands behind a text any more."""

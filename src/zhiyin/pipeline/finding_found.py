@@ -40,6 +40,7 @@ class Completion:
 @dataclass(frozen=True, slots=True)
 class Found:
     """One page of a search. ``total`` items can be paged through, from ``offset`` on; ``facets`` count over all of them.
+    ``n_matched`` of them have the words, the others are close in meaning.
 
     ``understood`` is the query as it was read (typos mended, pinyin in characters); ``fallback`` names what was done when
     no item had the words, and ``note`` says it in a sentence. ``personalised`` is the weight that the asker's own
@@ -50,6 +51,7 @@ class Found:
     understood: str
     items: tuple[FoundItem, ...]
     total: int
+    n_matched: int
     offset: int = 0
     facets: Mapping[str, tuple[FacetCount, ...]] = field(default_factory=dict)
     fallback: Fallback = ""

@@ -45,6 +45,8 @@ class FindingSpec(Spec):
     preference: Annotated[float, Field(ge=0, le=1)] = 0.2
     depth: Annotated[int, Field(ge=10)] = 200
     """Items by words, and as many by meaning, that are weighed against each other; the others follow by their words."""
+    close: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Items without the words are shown when their M is at least this."""
     all_words_up_to: Annotated[int, Field(ge=0)] = 4
     """A query of at most so many words is for items that have all of them; a longer one describes something."""
     unread_share: Annotated[float, Field(ge=0, le=1)] = 0.34

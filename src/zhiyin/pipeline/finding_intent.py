@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from zhiyin.base.arrays import Float32, Int32
+from zhiyin.base.arrays import AnyArray, Float32, Int32
 from zhiyin.index.lexical import LexicalIndex
+from zhiyin.index.lexical_segment import as_bytes, as_texts
 
 MOST_CATEGORIES, MOST_TERMS, LEAST_ROWS = 100, 60_000, 3
 """Larger categories first, commoner terms first; terms of fewer rows say nothing of a category."""
@@ -31,6 +32,7 @@ SHARPNESS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 class Intent:
     """Probabilities of categories for words. ``share_right`` is its accuracy on held-out items."""
 
+    categories: tuple[str, ...]
     place: Mapping[str, int]
     weights: Float32  # (n_terms, n_categories), idf included
     idf: Float32  # (n_terms,)
@@ -48,12 +50,24 @@ class Intent:
         told = _softmax(self.sharpness * (self.weights[at].sum(axis=0) / max(length, self.typical) + self.bias))
         return np.asarray(min(length / max(self.typical, 1e-9), 1.0) ** 4 * told, np.float32)
 
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors."""
+        numbers = np.array([self.typical, self.sharpness, self.share_right], np.float32)
+        words = {"categories": as_bytes(self.categories), "terms": as_bytes(self.place)}
+        return {**words, "weights": self.weights, "idf": self.idf, "bias": self.bias, "numbers": numbers}
 
-def learn_intent(index: LexicalIndex, codes: Int32, seed: int = 0) -> Intent | None:
-    """From the rows of an index and their categories (n_rows,), -1 = none; None where there is nothing to tell apart."""
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray]) -> Self:
+        place = {term: i for i, term in enumerate(as_texts(state["terms"]))}
+        categories = tuple(as_texts(state["categories"]))
+        return cls(categories, place, state["weights"], state["idf"], state["bias"], *state["numbers"].tolist())
+
+
+def learn_intent(index: LexicalIndex, codes: Int32, categories: tuple[str, ...], seed: int = 0) -> Intent | None:
+    """From the rows of an index and their categories by number (n_rows,), -1 = none; None where there is nothing to tell apart."""
     import scipy.sparse as sp  # here, because a server that restores what was learned should not wait for it
 
-    n_categories = int(codes.max(initial=-1)) + 1
+    n_categories = len(categories)
     if not 2 <= n_categories <= MOST_CATEGORIES:
         return None
     terms, term, row, weight = index.table()
@@ -76,7 +90,7 @@ def learn_intent(index: LexicalIndex, codes: Int32, seed: int = 0) -> Intent | N
     sharpness = SHARPNESS[int(np.argmin(losses))] if len(held) else 1.0
     right = float((told.argmax(axis=1) == truth).mean()) if len(held) else 0.0
     place = {terms[t]: i for i, t in enumerate(kept)}
-    return Intent(place, (idf[:, None] * weights).astype(np.float32), idf, bias, typical, sharpness, right)
+    return Intent(categories, place, (idf[:, None] * weights).astype(np.float32), idf, bias, typical, sharpness, right)
 
 
 def _ridge(matrix: Any, codes: Int32, n_categories: int) -> tuple[Float32, Float32]:

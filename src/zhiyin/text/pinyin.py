@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -43,14 +43,14 @@ class Sounds:
     by_initials: Mapping[str, tuple[Counted, ...]]
 
     @classmethod
-    def of(cls, words: Sequence[str], counts: AnyArray) -> Self:
-        """From distinct words and their counts; words without Chinese characters are passed over."""
+    def of(cls, words: Sequence[str], counts: AnyArray, spoken: Sequence[str] | None = None) -> Self:
+        """From distinct words and their counts; ``spoken`` are their ``spelt`` sounds where those are known already."""
         sounds: dict[str, list[Counted]] = {}
         initials: dict[str, list[Counted]] = {}
-        for word, count in zip(words, counts.tolist(), strict=True):
-            if not has_han(word):
+        for word, count, said in zip(words, counts.tolist(), spelt(words) if spoken is None else spoken, strict=True):
+            if not said:
                 continue
-            syllables = syllables_of(word)
+            syllables = said.split(" ")
             sounds.setdefault("".join(syllables), []).append((word, count))
             if len(syllables) > 1:
                 initials.setdefault("".join(s[0] for s in syllables), []).append((word, count))
@@ -58,6 +58,11 @@ class Sounds:
 
     def __len__(self) -> int:
         return len(self.by_sound)
+
+
+def spelt(words: Iterable[str]) -> list[str]:
+    """Syllables of each word with spaces between, "" for words without Chinese characters."""
+    return [" ".join(filter(None, syllables_of(word))) if has_han(word) else "" for word in words]
 
 
 def cut_by_sound(letters: str, commonest: Callable[[str], Counted | None]) -> list[str]:

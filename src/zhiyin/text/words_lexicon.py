@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from zhiyin.base.arrays import Int32
-from zhiyin.index.lexical_segment import grown
-from zhiyin.text.pinyin import Counted, Sounds, cut_by_sound
+from zhiyin.base.arrays import AnyArray
+from zhiyin.index.lexical_segment import as_bytes, as_texts, grown
+from zhiyin.text.pinyin import Counted, Sounds, cut_by_sound, spelt
 from zhiyin.text.typos import Near, Speller
 
 
@@ -26,9 +26,9 @@ class _Layer:
         return len(self.counts)
 
     @classmethod
-    def of(cls, counts: Mapping[str, int]) -> Self:
+    def of(cls, counts: Mapping[str, int], spoken: Sequence[str] | None = None) -> Self:
         words, numbers = tuple(counts), np.fromiter(counts.values(), np.int32, len(counts))
-        return cls(counts, Speller.of(words, numbers), Sounds.of(words, numbers))
+        return cls(counts, Speller.of(words, numbers), Sounds.of(words, numbers, spoken))
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,20 @@ class Lexicon:
         new = {word: 1 for word in words if not self.count(word)}
         return type(self)(grown(self.layers, _Layer.of(new), _merged)) if new else self
 
-    def counts(self) -> tuple[list[str], Int32]:
-        """All words and their counts: (n_words,)."""
-        pairs = [pair for layer in self.layers for pair in layer.counts.items()]
-        return [word for word, _ in pairs], np.array([count for _, count in pairs], np.int32)
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors, sounds included: spelling them out is what takes the time."""
+        counts = {word: count for layer in self.layers for word, count in layer.counts.items()}
+        return {
+            "words": as_bytes(counts),
+            "counts": np.fromiter(counts.values(), np.int32, len(counts)),
+            "spoken": as_bytes(spelt(counts)),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray]) -> Self:
+        words = as_texts(state["words"])
+        spoken = as_texts(state["spoken"]) or [""] * len(words)
+        return cls((_Layer.of(dict(zip(words, state["counts"].tolist(), strict=True)), spoken),) if words else ())
 
     def count(self, word: str) -> int:
         """Items with this very word, 0 = unknown."""

@@ -9,8 +9,8 @@ characters count a little beside the words: they know the order, and survive a m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -71,6 +71,14 @@ class Reading:
         ]
         beside = [Group((Alternative((pair,)),), OPTIONAL_WEIGHT, required=False) for pair in self.pairs]
         return (*asked, *beside)
+
+    def preferring(self, terms: Container[str]) -> Reading:
+        """The same with the ways first whose terms are among these: how the item that has them was meant."""
+        parts = [
+            replace(part, ways=tuple(sorted(part.ways, key=lambda way: not all(term in terms for term in way.terms))))
+            for part in self.parts
+        ]
+        return replace(self, parts=tuple(parts))
 
     @property
     def n_required(self) -> int:
