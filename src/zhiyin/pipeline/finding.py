@@ -12,7 +12,7 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.base.errors import ConfigError, ModelFileError
 from zhiyin.data.dataset import Dataset
-from zhiyin.index.exact import NEVER, ExactIndex, Index, top_k
+from zhiyin.index.exact import NEVER, ExactIndex, Index
 from zhiyin.index.lexical import Scored
 from zhiyin.index.scan import ScanIndex
 from zhiyin.pipeline.finding_documents import Columns
@@ -142,7 +142,7 @@ class Finder:
             fallback = "meaning" if len(rows) else "popular"
         if fallback == "popular":
             hit, by = live, self.popularity
-            rows = top_k(np.where(live, by, NEVER)[None, :], self.spec.depth).item_ix
+            rows = _best(by, live, self.spec.depth)
             score = by[rows] / max(float(by.max(initial=0.0)), 1.0)
         share = 0.0
         if preference is not None:
@@ -198,11 +198,11 @@ class Finder:
     def _pool(self, reading: Reading, scored: Scored, hit: Bool, mask: Bool | None) -> tuple[AnyArray, Float32]:
         """The best items by words and by meaning, and their scores: (n,) rows, best first, ties by row."""
         best_words = float(scored.score.max(initial=0.0, where=hit))
-        by_words = top_k(np.where(hit, scored.score, NEVER)[None, :], self.spec.depth).item_ix
-        category, rows = self._category(reading), np.sort(by_words)
+        by_words = rows = _best(scored.score, hit, self.spec.depth)
+        category = self._category(reading)
         if category is not None:
             chosen = fused(scored.score, best_words, None, 0.0, category, self.spec)
-            rows = np.union1d(rows, top_k(np.where(hit, chosen, NEVER)[None, :], self.spec.depth).item_ix)
+            rows = np.union1d(rows, _best(chosen, hit, self.spec.depth))
         vector = self._vector(reading)
         cosine, mean = None, 0.0
         if vector is not None and self.vectors is not None and self.mean is not None:
@@ -216,7 +216,7 @@ class Finder:
         if self.spec.title:
             # By words alone: a title that is spelt like the query has its words, whatever it means.
             alike = title_likeness(reading.understood, self.data.catalog.titles(by_words))
-            score[np.isin(rows, by_words)] += np.float32(self.spec.title) * alike[np.argsort(by_words)]
+            score[np.isin(rows, by_words)] += np.float32(self.spec.title) * alike
         order = np.lexsort((rows, -score))
         return rows[order], score[order]
 
@@ -295,6 +295,17 @@ def _both(n: int, available: Bool | None, allowed: Bool | None) -> Bool:
     """What may be shown: (n,)."""
     live = np.ones(n, np.bool_) if available is None else available
     return live if allowed is None else live & allowed
+
+
+def _best(score: Float32, among: Bool, k: int) -> AnyArray:
+    """The k rows of highest score, ties by row number, in ascending order: quick where few are asked about."""
+    rows = np.flatnonzero(among)
+    if len(rows) <= k:
+        return rows
+    own = score[rows]
+    least = np.partition(own, len(own) - k)[len(own) - k]
+    above = own > least
+    return np.sort(np.concatenate([rows[above], rows[own == least][: k - int(above.sum())]]))
 
 
 def _page(rows: AnyArray, score: Float32, everything: Bool, by: Float32, part: slice) -> tuple[AnyArray, Float32]:

@@ -72,7 +72,11 @@ def title_likeness(query: str, titles: Sequence[str]) -> Float32:
     asked = squeezed(query)
     if not asked or len(asked) > LONGEST_TITLE:
         return np.zeros(len(titles), np.float32)
-    alike = [Levenshtein.normalized_similarity(asked, squeezed(title), score_cutoff=0.5) for title in titles]
+    # A title more than twice as long cannot be half alike, whatever of it is no letter.
+    alike = [
+        Levenshtein.normalized_similarity(asked, squeezed(title), score_cutoff=0.5) if len(title) <= 3 * len(asked) else 0.0
+        for title in titles
+    ]
     return np.square(np.array(alike, np.float32))
 
 
