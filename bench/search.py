@@ -301,7 +301,7 @@ def cpu_ms(call: Callable[[], object]) -> float:
 
 def grown_by_one(finder: Finder, n: int) -> Iterator[tuple[Finder, float]]:
     """Finders with one made-up item more each, and what each step cost."""
-    finder = replace(finder, vectors=None, reader=None)
+    finder = replace(finder, near=None, reader=None)
     for i in range(n):
         catalog = finder.data.catalog
         bare = Catalog(catalog.items, catalog.table, "title")

@@ -12,23 +12,20 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.base.errors import ConfigError, ModelFileError
 from zhiyin.data.dataset import Dataset
-from zhiyin.index.exact import NEVER, ExactIndex, Index
+from zhiyin.index.exact import NEVER, Index
 from zhiyin.index.lexical import Scored
-from zhiyin.index.scan import ScanIndex
 from zhiyin.pipeline.finding_documents import Columns
 from zhiyin.pipeline.finding_facets import Facets
 from zhiyin.pipeline.finding_found import Completion, Fallback, Found, FoundItem
 from zhiyin.pipeline.finding_fuse import FindingSpec, fused, preferred, title_likeness
 from zhiyin.pipeline.finding_learned import Learned
+from zhiyin.pipeline.finding_near import Near
 from zhiyin.pipeline.finding_why import note_of, popular_in, reasons
 from zhiyin.pipeline.placement import Language
 from zhiyin.text.synonyms import Synonyms
 from zhiyin.text.vectors import NAME, Reader
 from zhiyin.text.words_query import QueryReader, Reading
 from zhiyin.text.words_terms import said
-
-_MANY = 20_000
-"""Vectors above which searching them is worth packing them into bytes first."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,7 @@ class Finder:
     reader: Reader | None
     learned: Learned
     facets: Facets
-    vectors: Index | None  # over the catalogue's text vectors; None where items have none
-    mean: Float32 | None  # (dim,) of the vectors it was built with
+    near: Near | None  # the catalogue's text vectors; None where items have none
     popularity: Float32  # (n_items,)
     synonyms: Synonyms = field(default_factory=Synonyms)
     spec: FindingSpec = field(default_factory=FindingSpec)
@@ -81,8 +77,7 @@ class Finder:
             reader,
             known,
             facets,
-            None if matrix is None else vectors if vectors is not None else _vector_index(matrix),
-            None if matrix is None or not len(matrix) else matrix.mean(axis=0),
+            None if matrix is None else Near.of(matrix, vectors),
             np.asarray(_popularity(data) if popularity is None else popularity, np.float32),
             synonyms or Synonyms(),
             spec or FindingSpec(),
@@ -205,12 +200,9 @@ class Finder:
             rows = np.union1d(rows, _best(chosen, hit, self.spec.depth))
         vector = self._vector(reading)
         cosine, mean = None, 0.0
-        if vector is not None and self.vectors is not None and self.mean is not None:
-            near = self.vectors.search(vector[None, :], self.spec.depth, allowed=mask)
-            mean = float(self.mean @ vector)
-            close = near.score - mean >= self.spec.close * (float(near.score.max(initial=-1.0)) - mean)
-            rows = np.union1d(rows, near.item_ix[close])
-            cosine = self.data.catalog.vectors[NAME].matrix[rows] @ vector
+        if vector is not None and self.near is not None:
+            rows = np.union1d(rows, self.near.closest(vector, self.spec.depth, mask, self.spec.close)[0])
+            cosine, mean = self.near.matrix[rows] @ vector, self.near.middle(vector)
         category = None if category is None else category[rows]
         score = fused(scored.score[rows], best_words, cosine, mean, category, self.spec)
         if self.spec.title:
@@ -222,7 +214,7 @@ class Finder:
 
     def _vector(self, reading: Reading) -> Float32 | None:
         """What the query means; None where the encoder cannot read it."""
-        if self.reader is None or self.vectors is None or not self.spec.meaning:
+        if self.reader is None or self.near is None or not self.spec.meaning:
             return None
         texts = (reading.understood, reading.text) if reading.changed else (reading.text, reading.understood)
         for text in texts:
@@ -273,15 +265,16 @@ class Finder:
         n_new = len(catalog) - old
         if popularity is None:
             popularity = np.concatenate([self.popularity, np.zeros(n_new, np.float32)])
-        if vectors is None and self.vectors is not None:
+        near = self.near
+        if near is not None:
             matrix = catalog.vectors[NAME].matrix
-            vectors = _vector_index(matrix) if len(again) else self.vectors.with_rows(matrix[old:])
+            near = near.with_rows(matrix, again) if vectors is None else Near.of(matrix, vectors)
         return replace(
             self,
             data=data,
             learned=self.learned.with_rows(catalog, Columns.of(data.manifest, catalog), again),
             facets=self.facets.with_rows(catalog, np.concatenate([again, np.arange(old, len(catalog))])),
-            vectors=vectors,
+            near=near,
             popularity=np.asarray(popularity, np.float32),
         )
 
@@ -320,8 +313,3 @@ def _page(rows: AnyArray, score: Float32, everything: Bool, by: Float32, part: s
         least = score[-1] if len(score) else np.float32(0.0)
         rows, score = np.concatenate([rows, others]), np.concatenate([score, np.full(len(others), least, np.float32)])
     return rows[part], score[part]
-
-
-def _vector_index(matrix: Float32) -> Index:
-    """Exact both; the scan of bytes pays where there are many."""
-    return ScanIndex.of(matrix) if len(matrix) > _MANY else ExactIndex.of(matrix)

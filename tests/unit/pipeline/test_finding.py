@@ -21,6 +21,7 @@ from zhiyin.pipeline.finding_facets import round_limits
 from zhiyin.pipeline.finding_found import Completion
 from zhiyin.pipeline.finding_fuse import FindingSpec, fused, preferred, title_likeness
 from zhiyin.pipeline.finding_learned import Learned
+from zhiyin.pipeline.finding_near import Near
 from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 from zhiyin.text.synonyms import Synonyms
 from zhiyin.text.vectors import reader_for, with_text_vectors
@@ -294,3 +295,25 @@ def test_search_never_imports_torch() -> None:
     code = "import sys; import zhiyin.pipeline.finding; print([m for m in ('torch', 'sklearn', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_vectors_beside_the_index_are_as_exact_as_those_in_it() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((700, 8)).astype(np.float32)
+    near = Near.of(matrix)
+    changed = np.array([3, 699])
+    moved = np.vstack([matrix, rng.standard_normal((5, 8))]).astype(np.float32)
+    moved[changed] = rng.standard_normal((2, 8))
+    moved[704] = 0.0
+    later = near.with_rows(moved, changed)
+    more = np.vstack([moved, moved[:1]])
+    latest = later.with_rows(more, np.array([702]))
+    for seed in range(20):
+        query = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
+        allowed = np.random.default_rng(seed).random(len(more)) < 0.5
+        for known, vectors, mask in ((later, moved, None), (latest, more, None), (latest, more, allowed)):
+            cosine = np.where(vectors.any(axis=1) & (True if mask is None else mask), vectors @ query, -np.inf)
+            rows, scores = known.closest(query, 5, mask, share=-99.0)
+            assert rows.tolist() == np.lexsort((np.arange(len(vectors)), -cosine))[:5].tolist()
+            assert np.allclose(scores, cosine[rows], atol=1e-5)
+    assert len(Near.of(matrix).with_rows(rng.standard_normal((1_800, 8)).astype(np.float32), changed).loose) == 0, "built again"
