@@ -38,7 +38,7 @@ class Near:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speller:
-    """Finds known words near a misspelt one: about 20 microseconds in 100,000 words, some 250 bytes a word."""
+    """Finds known words near a misspelt one: .14 ms among 45,000 words, some 250 bytes a word."""
 
     words: tuple[str, ...]
     counts: Int32  # (n_words,)
