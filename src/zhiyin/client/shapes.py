@@ -201,12 +201,14 @@ class Items(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which version each item got."""
+    """Which version each row got."""
 
     versions: dict[str, int]
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many there were."""
+
     deleted: int
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from zhiyin.online.asks import Id
 from zhiyin.serve.operation import Call, Operation, Scope
-
-Columns = dict[str, Any]
+from zhiyin.serve.routes.shapes import Columns, Gone, PageQuery, Written
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -31,21 +30,6 @@ class Items(msgspec.Struct, frozen=True):
 class ItemIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Id
     columns: Columns
-
-
-class Written(msgspec.Struct, frozen=True):
-    """Which version each item got."""
-
-    versions: dict[str, int]
-
-
-class Gone(msgspec.Struct, frozen=True):
-    deleted: int
-
-
-class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: str = ""
-    n: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 Batch = Annotated[list[ItemIn], Meta(min_length=1, max_length=5_000)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -15,9 +15,7 @@ from zhiyin.online.portrait import Portrait, Tag, portrait
 from zhiyin.online.rights import TAGS, USERS, Erased, Kept, erase, export
 from zhiyin.online.tenant import CONSENT
 from zhiyin.serve.operation import Call, Operation, Scope
-from zhiyin.serve.routes.items import PageQuery
-
-Columns = dict[str, Any]
+from zhiyin.serve.routes.shapes import Columns, Gone, PageQuery, Written
 
 
 class User(msgspec.Struct, frozen=True):
@@ -35,14 +33,6 @@ class Users(msgspec.Struct, frozen=True):
 class UserIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Id
     columns: Columns
-
-
-class Written(msgspec.Struct, frozen=True):
-    versions: dict[str, int]
-
-
-class Gone(msgspec.Struct, frozen=True):
-    deleted: int
 
 
 class Consent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from zhiyin.online import relations
 from zhiyin.online.asks import Id
 from zhiyin.online.relations import RELATIONS, Relation, columns_of, id_of
 from zhiyin.serve.operation import Call, Operation, Scope
+from zhiyin.serve.routes.shapes import Gone
 
 Columns = dict[str, Any]
 
@@ -43,10 +44,6 @@ class Stored(msgspec.Struct, frozen=True):
 
     stored: int
     version: int
-
-
-class Gone(msgspec.Struct, frozen=True):
-    deleted: int
 
 
 class RelationsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
