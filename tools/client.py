@@ -187,8 +187,8 @@ def files(operations: Sequence[Operation]) -> dict[str, str]:
     waiting, awaited = ("\n".join(call.text(awaited=awaited) for call in calls) for awaited in (False, True))
     return {
         "shapes.py": shapes_file(shapes),
-        "calls.py": calls_file("class Calls:", "One method for each operation.", "def", waiting, shapes),
-        "calls_async.py": calls_file("class AsyncCalls:", "One method to await for each operation.", "async def", awaited, shapes),
+        "calls.py": calls_file("class Calls(ABC):", "One method for each operation.", "def", waiting, shapes),
+        "calls_async.py": calls_file("class AsyncCalls(ABC):", "One method to await for each operation.", "async def", awaited, shapes),
     }
 
 
@@ -202,10 +202,13 @@ def shapes_file(shapes: Shapes) -> str:
 def calls_file(head: str, about: str, define: str, methods: str, shapes: Shapes) -> str:
     call = f"{define} _call(self, gives: type[T], method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> T:"
     body = "\n".join(
-        [head, f'    """{about}"""', "", "    _tenant: str", "", f"    {call}", "        raise NotImplementedError", "", methods]
+        [head, f'    """{about}"""', "", "    _tenant: str", "", "    @abstractmethod", f"    {call}", "        ...", "", methods]
     )
     lines = [f'"""{about} {NOTE}"""', "", *TOP, "from __future__ import annotations", ""]
-    lines += [f"from collections.abc import {', '.join(used(('Iterable', 'Mapping', 'Sequence'), body))}"]
+    lines += [
+        "from abc import ABC, abstractmethod",
+        f"from collections.abc import {', '.join(used(('Iterable', 'Mapping', 'Sequence'), body))}",
+    ]
     lines += [f"from typing import {', '.join(used(('Any', 'Literal'), body))}, TypeVar", "from urllib.parse import quote", ""]
     lines += [f"from zhiyin.client.given import {', '.join(used(('each', 'fresh_id', 'given'), body))}"]
     lines += ["from zhiyin.client.shapes import (", *(f"    {name}," for name in used(sorted(shapes.found), body)), ")"]

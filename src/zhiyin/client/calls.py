@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -46,13 +47,14 @@ from zhiyin.client.shapes import (
 T = TypeVar("T")
 
 
-class Calls:
+class Calls(ABC):
     """One method for each operation."""
 
     _tenant: str
 
+    @abstractmethod
     def _call(self, gives: type[T], method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> T:
-        raise NotImplementedError
+        ...
 
     def recommend(
         self, *, user: str | None = None, session: str | None = None, history: Sequence[str] | None = None, text: str | None = None,
