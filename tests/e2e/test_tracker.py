@@ -35,7 +35,13 @@ def test_it_is_small_and_hides_nothing() -> None:
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A page is written anew for every visit, often within the second that If-Modified-Since can tell: none may be kept."""
+
     def log_message(self, format: str, *args: object) -> None: ...
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
 
 
 class Site:
