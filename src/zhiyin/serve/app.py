@@ -30,6 +30,7 @@ from zhiyin.serve.limits import InFlight, Rates, address_of
 from zhiyin.serve.logs import Sampled
 from zhiyin.serve.meter import Meter
 from zhiyin.serve.operation import Answered, Call, Operation, Scope
+from zhiyin.serve.paths import PathRoute
 from zhiyin.serve.reading import Headers, Held, Json, check_json, check_names, headers_of, parameters
 from zhiyin.serve.settings import Settings
 from zhiyin.serve.spans import spans
@@ -79,7 +80,7 @@ def build_app(server: Server, operations: Sequence[Operation], others: Sequence[
         yield
         await asyncio.to_thread(server.close)
 
-    routes = [Route(op.path, endpoint(server, op), methods=[op.method], name=op.name) for op in operations]
+    routes = [PathRoute(op.path, endpoint(server, op), methods=[op.method], name=op.name) for op in operations]
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_allowed}
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     origins = list(server.settings.cors_origins)
