@@ -101,7 +101,7 @@ class Call:
     def __init__(self, op: Operation, shapes: Shapes) -> None:
         self.op = op
         self.shapes = shapes
-        self.names = [name for name in re.findall(r"{(\w+)(?::\w+)?}", op.path) if name != "tenant"]
+        self.names = [name for name in re.findall(r"{(\w+)}", op.path) if name != "tenant"]
         self.first = [f"{name}: str" for name in self.names]
         self.more: list[str] = []
         self.sent: list[str] = []
@@ -156,7 +156,7 @@ class Call:
         given = ["self", *self.first, *(["*", *self.more] if self.more else [])]
         path = op.path.replace("{tenant}", "{self._tenant}")
         for name in self.names:
-            path = re.sub(rf"{{{name}(:\w+)?}}", f"{{quote({name}, safe='')}}", path)
+            path = re.sub(rf"{{{name}}}", f"{{part({name})}}", path)
         sent = [gives, f'"{op.method}"', f'{"f" if "{" in path else ""}"{path}"', *self.sent]
         head = "async def" if awaited else "def"
         lines = wrapped(f"{head} {op.name}(", given, f") -> {gives}:")
@@ -209,8 +209,8 @@ def calls_file(head: str, about: str, define: str, methods: str, shapes: Shapes)
         "from abc import ABC, abstractmethod",
         f"from collections.abc import {', '.join(used(('Iterable', 'Mapping', 'Sequence'), body))}",
     ]
-    lines += [f"from typing import {', '.join(used(('Any', 'Literal'), body))}, TypeVar", "from urllib.parse import quote", ""]
-    lines += [f"from zhiyin.client.given import {', '.join(used(('each', 'fresh_id', 'given'), body))}"]
+    lines += [f"from typing import {', '.join(used(('Any', 'Literal'), body))}, TypeVar", ""]
+    lines += [f"from zhiyin.client.given import {', '.join(used(('each', 'fresh_id', 'given', 'part'), body))}"]
     lines += ["from zhiyin.client.shapes import (", *(f"    {name}," for name in used(sorted(shapes.found), body)), ")"]
     return "\n".join([*lines, "", 'T = TypeVar("T")', "", "", body])
 

@@ -86,6 +86,20 @@ def test_items_pages_and_refusals(live: Client) -> None:
         live.recommend(placement="hme")
 
 
+@pytest.mark.parametrize("odd", ["a/b", "/", "a b?c=d#e", "50%", "%2F", "..", ".", "../x", "知音/🎧", "a+b&c;d,e"])
+def test_ids_of_any_characters_are_found_by_their_address(live: Client, odd: str) -> None:
+    live.put_item(odd, {"title": "odd thing", "category": "red"})
+    assert live.get_item(odd).columns["title"] == "odd thing"
+    assert live.delete_item(odd).deleted == 1
+    live.put_user(odd, {"city": "x"})
+    live.event("p1", user=odd)
+    kept = live.export_user(odd)
+    assert (kept.user, [e.item for e in kept.events]) == (odd, ["p1"])
+    live.put_relation(odd, "likes", odd + "2", {"since": 1})
+    assert live.get_relation(odd, "likes", odd + "2").columns == {"since": 1}
+    assert live.erase_user(odd).events == 1
+
+
 def test_events_are_counted_once_while_the_server_is_killed_and_comes_back(served: Served, live: Client) -> None:
     n_new: list[int] = []
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
 
-from zhiyin.client.given import each, fresh_id, given
+from zhiyin.client.given import each, fresh_id, given, part
 from zhiyin.client.shapes import (
     CampaignReport,
     Completed,
@@ -107,7 +106,7 @@ class AsyncCalls(ABC):
 
     async def replay(self, trace: str) -> Trace:
         """What was shown under a trace id, and why. ``GET /v1/{tenant}/replay/{trace}``"""
-        return await self._call(Trace, "GET", f"/v1/{self._tenant}/replay/{quote(trace, safe='')}")
+        return await self._call(Trace, "GET", f"/v1/{self._tenant}/replay/{part(trace)}")
 
     async def event(
         self, item: str, *, event_id: str | None = None, user: str | None = None, session: str | None = None, kind: str = "event",
@@ -193,19 +192,19 @@ class AsyncCalls(ABC):
 
     async def get_item(self, item: str) -> Item:
         """One item as it is now. ``GET /v1/{tenant}/items/{item}``"""
-        return await self._call(Item, "GET", f"/v1/{self._tenant}/items/{quote(item, safe='')}")
+        return await self._call(Item, "GET", f"/v1/{self._tenant}/items/{part(item)}")
 
     async def put_item(self, item: str, columns: Mapping[str, Any]) -> Written:
         """Insert or replace one item. ``PUT /v1/{tenant}/items/{item}``"""
-        return await self._call(Written, "PUT", f"/v1/{self._tenant}/items/{quote(item, safe='')}", columns)
+        return await self._call(Written, "PUT", f"/v1/{self._tenant}/items/{part(item)}", columns)
 
     async def patch_item(self, item: str, columns: Mapping[str, Any]) -> Written:
         """Change some columns of one item. ``PATCH /v1/{tenant}/items/{item}``"""
-        return await self._call(Written, "PATCH", f"/v1/{self._tenant}/items/{quote(item, safe='')}", columns)
+        return await self._call(Written, "PATCH", f"/v1/{self._tenant}/items/{part(item)}", columns)
 
     async def delete_item(self, item: str) -> Gone:
         """Take one item out of every answer. ``DELETE /v1/{tenant}/items/{item}``"""
-        return await self._call(Gone, "DELETE", f"/v1/{self._tenant}/items/{quote(item, safe='')}")
+        return await self._call(Gone, "DELETE", f"/v1/{self._tenant}/items/{part(item)}")
 
     async def list_users(self, *, after: str = "", n: int = 100) -> Users:
         """Users by id, page after page. ``GET /v1/{tenant}/users``"""
@@ -218,49 +217,49 @@ class AsyncCalls(ABC):
 
     async def get_user(self, user: str) -> User:
         """One user's row. ``GET /v1/{tenant}/users/{user}``"""
-        return await self._call(User, "GET", f"/v1/{self._tenant}/users/{quote(user, safe='')}")
+        return await self._call(User, "GET", f"/v1/{self._tenant}/users/{part(user)}")
 
     async def put_user(self, user: str, columns: Mapping[str, Any]) -> Written:
         """Insert or replace one user. ``PUT /v1/{tenant}/users/{user}``"""
-        return await self._call(Written, "PUT", f"/v1/{self._tenant}/users/{quote(user, safe='')}", columns)
+        return await self._call(Written, "PUT", f"/v1/{self._tenant}/users/{part(user)}", columns)
 
     async def patch_user(self, user: str, columns: Mapping[str, Any]) -> Written:
         """Change some columns of one user. ``PATCH /v1/{tenant}/users/{user}``"""
-        return await self._call(Written, "PATCH", f"/v1/{self._tenant}/users/{quote(user, safe='')}", columns)
+        return await self._call(Written, "PATCH", f"/v1/{self._tenant}/users/{part(user)}", columns)
 
     async def delete_user(self, user: str) -> Gone:
         """Remove a user's row; erase removes everything. ``DELETE /v1/{tenant}/users/{user}``"""
-        return await self._call(Gone, "DELETE", f"/v1/{self._tenant}/users/{quote(user, safe='')}")
+        return await self._call(Gone, "DELETE", f"/v1/{self._tenant}/users/{part(user)}")
 
     async def get_consent(self, user: str) -> Consent:
         """What a user allows. ``GET /v1/{tenant}/users/{user}/consent``"""
-        return await self._call(Consent, "GET", f"/v1/{self._tenant}/users/{quote(user, safe='')}/consent")
+        return await self._call(Consent, "GET", f"/v1/{self._tenant}/users/{part(user)}/consent")
 
     async def put_consent(self, user: str, *, personalize: bool = True, store: bool = True) -> Consent:
         """Follow what a user allows. ``PUT /v1/{tenant}/users/{user}/consent``"""
         said = given(personalize=personalize, store=store)
-        return await self._call(Consent, "PUT", f"/v1/{self._tenant}/users/{quote(user, safe='')}/consent", said)
+        return await self._call(Consent, "PUT", f"/v1/{self._tenant}/users/{part(user)}/consent", said)
 
     async def portrait(self, user: str) -> Portrait:
         """What is thought of a user, with evidence. ``GET /v1/{tenant}/users/{user}/portrait``"""
-        return await self._call(Portrait, "GET", f"/v1/{self._tenant}/users/{quote(user, safe='')}/portrait")
+        return await self._call(Portrait, "GET", f"/v1/{self._tenant}/users/{part(user)}/portrait")
 
     async def put_tags(self, user: str, *, tags: Sequence[Tag] = (), hidden: Sequence[str] = ()) -> TagsIn:
         """The tags a user gives himself. ``PUT /v1/{tenant}/users/{user}/portrait/tags``"""
         said = given(tags=tags, hidden=hidden)
-        return await self._call(TagsIn, "PUT", f"/v1/{self._tenant}/users/{quote(user, safe='')}/portrait/tags", said)
+        return await self._call(TagsIn, "PUT", f"/v1/{self._tenant}/users/{part(user)}/portrait/tags", said)
 
     async def delete_tag(self, user: str, tag: str) -> TagsIn:
         """Take a tag or topic away. ``DELETE /v1/{tenant}/users/{user}/portrait/tags/{tag}``"""
-        return await self._call(TagsIn, "DELETE", f"/v1/{self._tenant}/users/{quote(user, safe='')}/portrait/tags/{quote(tag, safe='')}")
+        return await self._call(TagsIn, "DELETE", f"/v1/{self._tenant}/users/{part(user)}/portrait/tags/{part(tag)}")
 
     async def export_user(self, user: str) -> Kept:
         """Everything kept about a user. ``GET /v1/{tenant}/users/{user}/export``"""
-        return await self._call(Kept, "GET", f"/v1/{self._tenant}/users/{quote(user, safe='')}/export")
+        return await self._call(Kept, "GET", f"/v1/{self._tenant}/users/{part(user)}/export")
 
     async def erase_user(self, user: str) -> Erased:
         """Remove a user for good, with proof. ``POST /v1/{tenant}/users/{user}/erase``"""
-        return await self._call(Erased, "POST", f"/v1/{self._tenant}/users/{quote(user, safe='')}/erase")
+        return await self._call(Erased, "POST", f"/v1/{self._tenant}/users/{part(user)}/erase")
 
     async def list_relations(self, *, after: str = "", n: int = 100, head: str | None = None, relation: str | None = None) -> Relations:
         """Relations, page after page. ``GET /v1/{tenant}/relations``"""
@@ -277,29 +276,19 @@ class AsyncCalls(ABC):
 
     async def get_relation(self, head: str, relation: str, tail: str) -> Relation:
         """One relation. ``GET /v1/{tenant}/relations/{head}/{relation}/{tail}``"""
-        return await self._call(
-            Relation, "GET", f"/v1/{self._tenant}/relations/{quote(head, safe='')}/{quote(relation, safe='')}/{quote(tail, safe='')}",
-        )
+        return await self._call(Relation, "GET", f"/v1/{self._tenant}/relations/{part(head)}/{part(relation)}/{part(tail)}")
 
     async def put_relation(self, head: str, relation: str, tail: str, columns: Mapping[str, Any]) -> Stored:
         """Insert or replace one relation. ``PUT /v1/{tenant}/relations/{head}/{relation}/{tail}``"""
-        return await self._call(
-            Stored, "PUT", f"/v1/{self._tenant}/relations/{quote(head, safe='')}/{quote(relation, safe='')}/{quote(tail, safe='')}",
-            columns,
-        )
+        return await self._call(Stored, "PUT", f"/v1/{self._tenant}/relations/{part(head)}/{part(relation)}/{part(tail)}", columns)
 
     async def patch_relation(self, head: str, relation: str, tail: str, columns: Mapping[str, Any]) -> Stored:
         """Change some columns of one relation. ``PATCH /v1/{tenant}/relations/{head}/{relation}/{tail}``"""
-        return await self._call(
-            Stored, "PATCH", f"/v1/{self._tenant}/relations/{quote(head, safe='')}/{quote(relation, safe='')}/{quote(tail, safe='')}",
-            columns,
-        )
+        return await self._call(Stored, "PATCH", f"/v1/{self._tenant}/relations/{part(head)}/{part(relation)}/{part(tail)}", columns)
 
     async def delete_relation(self, head: str, relation: str, tail: str) -> Gone:
         """Remove one relation. ``DELETE /v1/{tenant}/relations/{head}/{relation}/{tail}``"""
-        return await self._call(
-            Gone, "DELETE", f"/v1/{self._tenant}/relations/{quote(head, safe='')}/{quote(relation, safe='')}/{quote(tail, safe='')}",
-        )
+        return await self._call(Gone, "DELETE", f"/v1/{self._tenant}/relations/{part(head)}/{part(relation)}/{part(tail)}")
 
     async def import_events(self, content: bytes, *, format: Literal["jsonl", "csv", "parquet"] = "jsonl") -> Imported:
         """Store a file of events; what does not fit is refused row by row. ``POST /v1/{tenant}/import/events``"""
@@ -355,7 +344,7 @@ class AsyncCalls(ABC):
 
     async def webhook(self, name: str, document: Mapping[str, Any] | Sequence[Any]) -> Imported:
         """What another system says, as events. ``POST /v1/{tenant}/webhook/{name}``"""
-        return await self._call(Imported, "POST", f"/v1/{self._tenant}/webhook/{quote(name, safe='')}", document)
+        return await self._call(Imported, "POST", f"/v1/{self._tenant}/webhook/{part(name)}", document)
 
     async def live(self) -> Live:
         """The process runs. ``GET /health/live``"""

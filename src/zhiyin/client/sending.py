@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 
 from zhiyin.client.calls import Calls
 from zhiyin.client.calls_async import AsyncCalls
+from zhiyin.client.given import part
 from zhiyin.client.retrying import CallError, Sent, unreachable, value_of, wait_s
 
 __all__ = ["AsyncClient", "CallError", "Client"]
@@ -32,7 +32,7 @@ class Client(Calls):
     def __init__(self, address: str = ADDRESS, *, tenant: str, key: str | None = None, timeout_s: float = 10.0, retries: int = 5) -> None:
         self.address = address.rstrip("/")
         self.retries = retries
-        self._tenant = quote(tenant, safe="")
+        self._tenant = part(tenant)
         self._http = httpx.Client(base_url=self.address, timeout=timeout_s, headers=_headers(key))
 
     def _call(self, gives: type[T], method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> T:
@@ -66,7 +66,7 @@ class AsyncClient(AsyncCalls):
     def __init__(self, address: str = ADDRESS, *, tenant: str, key: str | None = None, timeout_s: float = 10.0, retries: int = 5) -> None:
         self.address = address.rstrip("/")
         self.retries = retries
-        self._tenant = quote(tenant, safe="")
+        self._tenant = part(tenant)
         self._http = httpx.AsyncClient(base_url=self.address, timeout=timeout_s, headers=_headers(key))
 
     async def _call(self, gives: type[T], method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> T:

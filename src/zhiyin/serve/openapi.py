@@ -12,6 +12,7 @@ from zhiyin import __version__
 from zhiyin.serve.errors import Problem
 from zhiyin.serve.operation import Operation, Scope
 
+_ENCODED = "Percent-encoded UTF-8, of any characters: a slash is %2F."
 _REF = "#/components/schemas/{name}"
 
 
@@ -33,7 +34,8 @@ def described(operations: Sequence[Operation]) -> dict[str, Any]:
 
 def _operation(op: Operation, by_type: dict[int, dict[str, Any]], components: dict[str, Any]) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"\{(\w+)(?::\w+)?\}", op.path)
+        {"name": name, "in": "path", "required": True, "description": _ENCODED, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", op.path)
     ]
     if op.query is not None:
         parameters += [_parameter(f) for f in msgspec.structs.fields(op.query)]

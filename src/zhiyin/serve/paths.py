@@ -6,7 +6,7 @@ are therefore cut at their slashes first, and each part is decoded after.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -40,11 +40,11 @@ class PathRoute(Route):
     """A route of Starlette that takes an encoded slash for a character of an id."""
 
     def matches(self, scope: Any) -> tuple[Match, Any]:
-        """See ``starlette.routing.Route``; only paths with an encoded slash differ."""
+        """See ``starlette.routing.Route``; paths without encoded characters are left to it."""
         raw: bytes = scope.get("raw_path") or b""
-        if b"%2f" not in raw.lower():
+        if b"%" not in raw:
             return super().matches(scope)
-        names: Mapping[str, str] | None = named(self.path.removeprefix("/").split("/"), segments(raw))
+        names = named(self.path.removeprefix("/").split("/"), segments(raw))
         if names is None:
             return Match.NONE, {}
         return Match.FULL if scope["method"] in (self.methods or ()) else Match.PARTIAL, {"endpoint": self.endpoint, "path_params": names}
