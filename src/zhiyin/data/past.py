@@ -40,12 +40,24 @@ class Past:
     def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories:
         """See ``Dataset.history``."""
         asked = np.asarray(users)
+        if len(asked) == 1 and asked[0] >= 0:
+            return self._of_one(int(asked[0]), None if now_us is None else int(now_us[0]))
         at, ends = flat_positions(self.offsets, np.maximum(asked, 0))
         time = self.time_us[at]
-        keep = np.repeat(asked >= 0, np.diff(ends))
-        if now_us is not None:
-            keep &= time < np.repeat(np.asarray(now_us), np.diff(ends))
-        if not keep.all():
-            lists = np.repeat(np.arange(len(asked)), np.diff(ends))[keep]
+        keep = None if len(asked) and asked.min() >= 0 else np.repeat(asked >= 0, ends[1:] - ends[:-1])
+        if now_us is not None and len(time) and time.max() >= np.min(now_us):
+            before = time < np.repeat(np.asarray(now_us), ends[1:] - ends[:-1])
+            keep = before if keep is None else keep & before
+        if keep is not None and not keep.all():
+            lists = np.repeat(np.arange(len(asked)), ends[1:] - ends[:-1])[keep]
             at, time, ends = at[keep], time[keep], offsets_of(np.bincount(lists, minlength=len(asked)))
         return Histories(ends, self.item_ix[at], self.kind_ix[at], time, self.place_ix[at], self.weight[at])
+
+    def _of_one(self, user: int, now_us: int | None) -> Histories:
+        """The same for one person: slices, which copy nothing."""
+        begin, end = int(self.offsets[user]), int(self.offsets[user + 1])
+        if now_us is not None and end > begin and self.time_us[end - 1] >= now_us:
+            end = begin + int(np.searchsorted(self.time_us[begin:end], now_us))
+        at = slice(begin, end)
+        ends = np.array([0, end - begin], np.int64)
+        return Histories(ends, self.item_ix[at], self.kind_ix[at], self.time_us[at], self.place_ix[at], self.weight[at])

@@ -27,7 +27,7 @@ class Histories:
 
     @property
     def lengths(self) -> Int64:
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def items(self) -> Ragged:
@@ -74,6 +74,38 @@ class Histories:
         return self._flat(np.flatnonzero(keep), offsets)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """A filter for each of n requests: ``ix`` (n,) says which of ``kinds`` (n_items,), -1 = none."""
+
+    kinds: tuple[Bool, ...]
+    ix: Int32
+
+    @classmethod
+    def of(cls, masks: Sequence[Bool | None]) -> Masks:
+        """From a mask or None per request; the same array is the same kind."""
+        kinds: dict[int, Bool] = {}
+        numbers: dict[int, int] = {}
+        for mask in masks:
+            if mask is not None and id(mask) not in numbers:
+                numbers[id(mask)] = len(kinds)
+                kinds[len(kinds)] = mask
+        return cls(tuple(kinds.values()), np.array([-1 if mask is None else numbers[id(mask)] for mask in masks], np.int32))
+
+    def take(self, rows: AnyArray) -> Masks:
+        return Masks(self.kinds, self.ix[rows])
+
+    def groups(self) -> Iterator[tuple[Int64, Bool | None]]:
+        """The rows of each kind that occurs, and its mask."""
+        for kind in range(-1, len(self.kinds)):
+            if len(rows := (self.ix == kind).nonzero()[0]):
+                yield rows, None if kind < 0 else self.kinds[kind]
+
+    def __getitem__(self, row: int) -> Bool | None:
+        kind = int(self.ix[row])
+        return None if kind < 0 else self.kinds[kind]
+
+
 class HistorySource(Protocol):
     """Whatever knows people and what they did: a Dataset, or a server's live state over one."""
 
@@ -87,7 +119,8 @@ class Requests:
     """n requests. Nothing below reads a clock: ``now_us`` is obligatory.
 
     ``exclude`` lists items that must not come back (seen ones, under ``repeat = never``);
-    ``candidates`` restricts to a given set; ``allowed`` (n_items,) restricts all requests at once.
+    ``candidates`` restricts to a given set; ``allowed`` (n_items,) restricts all requests at once, ``masks``
+    each by its own: only models that say ``takes_masks`` are handed those (``pipeline.merge.retrieved``).
     ``query`` holds the words asked for ("" = none) and ``query_vectors`` their encoding, made by
     the pipeline; a zero row means none.
     """
@@ -106,6 +139,7 @@ class Requests:
     exclude: Ragged | None = None
     candidates: Ragged | None = None
     allowed: Bool | None = None  # (n_items,)
+    masks: Masks | None = None
 
     def __len__(self) -> int:
         return len(self.user_ix)
@@ -136,6 +170,7 @@ class Requests:
             query=None if self.query is None else tuple(self.query[int(i)] for i in at),
             query_vectors=rows_of(self.query_vectors),
             exclude=lists_of(self.exclude), candidates=lists_of(self.candidates),
+            masks=None if self.masks is None else self.masks.take(at),
         )  # fmt: skip
 
     def chunks(self, size: int) -> Iterator[Requests]:

@@ -28,7 +28,7 @@ class Slates:
 
     @property
     def lengths(self) -> Int64:
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     def _flat(self, positions: AnyArray, offsets: Int64) -> Slates:
         columns = {name: column[positions] for name, column in self.columns.items()}

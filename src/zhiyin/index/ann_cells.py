@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ def _store(centres: Float32, scan: ScanIndex) -> Any:
     return store
 
 
+@cache
 def library() -> Any:
     """faiss, with one thread for whoever calls: searches are small, and a server has its own threads."""
     import faiss
@@ -110,9 +112,17 @@ def library() -> Any:
 def look(store: Any, queries: Float32, depth: int, n_cells: int, allowed: AnyArray | None = None) -> Int64:
     """The numbers of the best rows in the nearest cells, -1 where there are no more: (n, depth)."""
     faiss = library()
-    chosen = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-    found = store.search(queries, depth, params=faiss.SearchParametersIVF(nprobe=n_cells, sel=chosen))[1]
-    return np.asarray(found, np.int64)
+    if allowed is None:
+        parameters = _parameters(n_cells)
+    else:
+        parameters = faiss.SearchParametersIVF(nprobe=n_cells, sel=faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little")))
+    return np.asarray(store.search(queries, depth, params=parameters)[1], np.int64)
+
+
+@cache
+def _parameters(n_cells: int) -> Any:
+    """Made once: making them costs as much as a tenth of a search."""
+    return library().SearchParametersIVF(nprobe=n_cells)
 
 
 def _centres(rows: Float32, n_cells: int) -> Float32:

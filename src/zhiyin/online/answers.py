@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Ragged
 from zhiyin.base.errors import ZhiyinError
-from zhiyin.data.requests import Histories, Requests
+from zhiyin.data.requests import Histories, Masks, Requests
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
 from zhiyin.models.rerank.knobs import DEPTH, knobs
@@ -19,7 +20,6 @@ from zhiyin.online.people import People
 from zhiyin.online.rest import REST, with_rest
 from zhiyin.online.rows import Row, looked_up
 from zhiyin.online.snapshot import Snapshot
-from zhiyin.pipeline.merge import joined
 from zhiyin.pipeline.paging import Cursor
 from zhiyin.pipeline.placement import Language
 
@@ -47,13 +47,14 @@ def answer(
     """
     out: list[Found | ZhiyinError] = [Found([], [], "nobody")] * len(asks)
     groups: dict[tuple[object, ...], list[tuple[int, Row]]] = {}
+    ruled = snapshot.rule_file is not None
     for i, ask in enumerate(asks):
         try:
             row = looked_up(snapshot, people, ask, now_us, shown[i] if shown else ())
         except ZhiyinError as error:
             out[i] = error
             continue
-        groups.setdefault(row.key, []).append((i, row))
+        groups.setdefault(row.key(ruled or _turned(ask)), []).append((i, row))
     for members in groups.values():
         rows = [row for _, row in members]
         try:
@@ -150,25 +151,26 @@ def _requests(snapshot: Snapshot, people: People, rows: list[Row]) -> Requests:
     if any(row.history is not None for row in rows):
         past = _replaced(snapshot, past, rows, at)
     # What a model learned of users by number holds for those it was fitted on.
-    known = np.where(person < data.n_users, person, -1).astype(np.int32)
-    requests = Requests.of(past, known, at, seed=ask.seed)
+    known = np.where(person < data.n_users, person, np.int32(-1))
+    more: dict[str, Any] = {}
     if any(row.place >= 0 for row in rows):
-        requests = replace(requests, place_ix=np.array([row.place for row in rows], np.int32))
+        more["place_ix"] = np.array([row.place for row in rows], np.int32)
     if any(row.ask.context for row in rows):
-        requests = replace(requests, context=_context(snapshot, rows))
+        more["context"] = _context(snapshot, rows)
     if ask.text is not None:
-        vectors = np.stack([recommender.asker.query(row.ask.text or "") for row in rows])
-        requests = replace(requests, query=tuple(row.ask.text or "" for row in rows), query_vectors=vectors)
-    if rows[0].mask is not None:
-        requests = replace(requests, allowed=rows[0].mask)
+        more["query"] = tuple(row.ask.text or "" for row in rows)
+        more["query_vectors"] = np.stack([recommender.asker.query(words) for words in more["query"]])
+    masks = [row.mask for row in rows]
+    if all(mask is masks[0] for mask in masks):
+        more["allowed"] = masks[0]
+    else:
+        more["masks"] = Masks.of(masks)
     if rows[0].candidates is not None:
-        requests = replace(requests, candidates=Ragged.of([row.candidates or [] for row in rows]))
+        more["candidates"] = Ragged.of([row.candidates or [] for row in rows])
     repeat = Repeat(policy=ask.repeat) if ask.repeat else rows[0].standing.repeat if rows[0].standing else None
-    requests = recommender.asker.excluding(requests, [], rows[0].n, repeat, ask.placement)
-    if any(row.gone for row in rows):
-        own = Ragged.of([row.gone for row in rows])
-        requests = replace(requests, exclude=own if requests.exclude is None else joined(requests.exclude, own))
-    return requests
+    more["exclude"] = recommender.asker.gone(past, at, repeat, [row.gone for row in rows])
+    more["placement"] = np.full(len(rows), ask.placement, object)
+    return Requests(known, at, past, n=rows[0].n, seed=ask.seed, **more)
 
 
 def _replaced(snapshot: Snapshot, past: Histories, rows: list[Row], at: AnyArray) -> Histories:

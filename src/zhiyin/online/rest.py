@@ -20,7 +20,9 @@ def with_rest(catalog: Catalog, requests: Requests, found: Slates, n: int) -> tu
     Nobody took these items, so no model ranks them for somebody unknown; but a filter that leaves only such items
     shall not come back empty.
     """
-    short = np.flatnonzero(found.lengths < n)
+    short = (found.lengths < n).nonzero()[0]
+    if not len(short):
+        return found, False
     more: list[Int32] = []
     for row in short.tolist():
         open_ = allowed_for(catalog, requests, row)
@@ -40,7 +42,8 @@ def allowed_for(catalog: Catalog, requests: Requests, row: int) -> Bool:
         open_[requests.candidates[row]] = True
     else:
         open_ = np.ones(n_items, np.bool_)
-    for mask in (catalog.available, requests.allowed):
+    own = None if requests.masks is None else requests.masks[row]
+    for mask in (catalog.available, requests.allowed, own):
         if mask is not None:
             open_ &= mask
     if requests.exclude is not None:

@@ -23,7 +23,10 @@ BEGIN = ""
 
 @dataclass(slots=True)
 class Row:
-    """One ask after its words became numbers; rows of equal ``key`` go through the model together."""
+    """One ask after its words became numbers; rows of equal ``key`` go through the model together.
+
+    A placement, rules, or re-rankers (``alone``) work on lists that have one filter in common; other lists need not.
+    """
 
     ask: Ask
     at_us: int
@@ -39,10 +42,9 @@ class Row:
     notes: list[str]
     cursor: Cursor | None
 
-    @property
-    def key(self) -> tuple[object, ...]:
+    def key(self, alone: bool) -> tuple[object, ...]:
         ask = self.ask
-        mask = id(self.mask) if self.mask is not None else 0
+        mask = id(self.mask) if self.mask is not None and (alone or self.standing is not None or ask.text is not None) else 0
         given = (ask.text is not None, self.candidates is not None, self.about is not None)
         start = self.cursor.start if self.cursor else 0
         return (ask.placement, self.n, ask.repeat, mask, given, ask.seed, ask.diversity, ask.novelty, start)

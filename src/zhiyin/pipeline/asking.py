@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Int32, Ragged
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64, Ragged
 from zhiyin.base.errors import ConfigError, UnknownNameError, nearest
 from zhiyin.base.units import US_PER_MINUTE
 from zhiyin.data.cut import excluded
@@ -144,12 +144,17 @@ class Asker:
         return {name: nearest(name, known) if known else "This data has no context columns." for name in said if name not in known}
 
     def excluding(self, request: Requests, gone: Sequence[int], n: int, repeat: Repeat | None, placement: str) -> Requests:
-        """The one place where the repeat policy and the asker's own exclusions become ``exclude``."""
-        out = excluded(request.history, repeat or self.data.manifest.repeat, request.now_us)
-        if gone:
-            own = Ragged.of([gone] * len(request))
-            out = own if out is None else joined(out, own)
+        """The request with its exclusions, for n items at a placement."""
+        out = self.gone(request.history, request.now_us, repeat, [gone] * len(request))
         return replace(request, n=n, exclude=out, placement=np.full(len(request), placement, object))
+
+    def gone(self, history: Histories, now_us: Int64, repeat: Repeat | None, own: Sequence[Sequence[int]]) -> Ragged | None:
+        """The one place where the repeat policy and the askers' own exclusions (one list each) become ``exclude``."""
+        out = excluded(history, repeat or self.data.manifest.repeat, now_us)
+        if not any(own):
+            return out
+        lists = Ragged.of(own)
+        return lists if out is None else joined(out, lists)
 
     def query(self, text: str) -> Float32:
         """The unit vector of words; ``ConfigError`` where the items have no text, or nothing was said."""

@@ -18,14 +18,24 @@ def joined(one: Ragged, other: Ragged) -> Ragged:
     return Ragged(offsets_of(one.lengths + other.lengths), np.concatenate([one.values, other.values])[order])
 
 
+def retrieved(model: Retriever, requests: Requests, n: int) -> Slates:
+    """What a model finds for requests of which each may have a filter of its own."""
+    masks = requests.masks
+    if masks is None or getattr(model, "takes_masks", False):
+        return model.retrieve(requests, n)
+    groups = list(masks.groups())
+    parts = [model.retrieve(replace(requests.take(rows), masks=None, allowed=mask), n) for rows, mask in groups]
+    return Slates.concatenated(parts).take(np.argsort(np.concatenate([rows for rows, _ in groups])))
+
+
 def topped_up(found: Slates, model: Retriever, requests: Requests, n: int) -> Slates:
     """Lists shorter than n filled with what the model finds beside them."""
-    short = np.flatnonzero(found.lengths < n)
+    short = (found.lengths < n).nonzero()[0]
     if not len(short):
         return found
     rest, had = requests.take(short), found.take(short).items
     rest = replace(rest, exclude=had if rest.exclude is None else joined(rest.exclude, had))
-    return filled(found, short, model.retrieve(rest, n), n)
+    return filled(found, short, retrieved(model, rest, n), n)
 
 
 def filled(found: Slates, rows: AnyArray, more: Slates, n: int) -> Slates:

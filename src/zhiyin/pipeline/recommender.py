@@ -23,7 +23,7 @@ from zhiyin.index.exact import ExactIndex
 from zhiyin.models.roles import Model
 from zhiyin.pipeline.answer import Answer, Page
 from zhiyin.pipeline.asking import Asker, Asking, Time
-from zhiyin.pipeline.merge import topped_up
+from zhiyin.pipeline.merge import retrieved, topped_up
 from zhiyin.pipeline.placed import Placed
 from zhiyin.pipeline.placement import Language, Placement
 from zhiyin.pipeline.told import language_of, told
@@ -352,7 +352,7 @@ class Recommender:
 
     def by_model(self, request: Requests, n: int) -> tuple[Slates, str]:
         """The model's lists, filled up by the fallback where they are short."""
-        found = self.model.retrieve(request, n)
+        found = retrieved(self.model, request, n)
         if self.model is self.fallback:
             return found, self.model.spec.kind
         whole = topped_up(found, self.fallback, request, n)

@@ -86,6 +86,8 @@ class Vectors:
     encoder ``text``; None where no map is known: then they wait for the next fit.
     """
 
+    takes_masks: ClassVar[bool] = True
+
     spec: VectorsSpec
     catalog: Catalog
     users: Float32
@@ -133,18 +135,28 @@ class Vectors:
         return self.everything if shown is None or bool(shown.all()) else self.everything.without(np.flatnonzero(~shown))
 
     def retrieve(self, requests: Requests, k: int) -> Slates:
-        return self.index.search(
-            self.questions(requests), k, exclude=requests.exclude, candidates=requests.candidates, allowed=requests.allowed
-        )
+        questions, exclude, candidates = self.questions(requests), requests.exclude, requests.candidates
+        if requests.masks is None:
+            return self.index.search(questions, k, exclude=exclude, candidates=candidates, allowed=requests.allowed)
+        parts, order = [], []
+        for rows, mask in requests.masks.groups():
+            own = [None if lists is None else lists.take(rows) for lists in (exclude, candidates)]
+            parts.append(self.index.search(questions[rows], k, exclude=own[0], candidates=own[1], allowed=mask))
+            order.append(rows)
+        return Slates.concatenated(parts).take(np.argsort(np.concatenate(order)))
 
     def questions(self, requests: Requests) -> Float32:
         """What is asked of the index for each request: (n, dim), zero where nothing is known of the person."""
+        asked, share = requests.user_ix, self.spec.history_share
+        if share == 0 and len(asked) and asked.min() >= 0 and asked.max() < len(self.users):
+            found = self.users[asked]
+            if found.any(axis=1).all():  # the usual case: everybody has a vector
+                return found
         found = np.zeros((len(requests), self.items.shape[1]), np.float32)
         known = np.flatnonzero((requests.user_ix >= 0) & (requests.user_ix < len(self.users)))
         if len(known):
             found[known] = self.users[requests.user_ix[known]]
         has = found.any(axis=1)
-        share = self.spec.history_share
         rows = np.arange(len(found)) if share > 0 else np.flatnonzero(~has)
         if not len(rows):
             return found
