@@ -42,15 +42,14 @@ def versions(patient: Patient) -> Iterator[Finding]:
 
 
 def models(patient: Patient) -> Iterator[Finding]:
-    """Every byte of every model against its digest, and the one that is served loaded."""
+    """Every byte of every model against its SHA-256, and the one that is served loaded."""
     bundles = patient.bundles
     served = bundles.served
     for entry in bundles.entries():
-        if entry.name != served.name:
-            if bundles.path(entry).is_dir():
-                read_bundle(bundles.path(entry))
-            else:
-                yield Finding("warn", "models", f"The older model '{entry.name}' is gone: there is no way back to it.")
+        if bundles.path(entry).is_dir() or entry.name == served.name:
+            read_bundle(bundles.path(entry), thorough=True)
+        else:
+            yield Finding("warn", "models", f"The older model '{entry.name}' is gone: there is no way back to it.")
     patient.recommender = recommender = Recommender.load(bundles.path(served))
     kind, data = recommender.model.spec.kind, recommender.data
     patient.facts["model"] = f"{kind} {served.version} ({served.name})"

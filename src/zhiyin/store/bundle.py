@@ -1,12 +1,13 @@
 """A folder that holds what was learned: arrays, tables, and a manifest that vouches for each byte.
 
     model/
-      manifest.json         format, format_version, zhiyin, meta, files {name: sha256, size}, sha256 of all that
+      manifest.json         format, format_version, zhiyin, meta, files {name: size, sha256, crc32}, sha256 of all that
       arrays.safetensors    every array, flat names ("ease.weights")
       table.items.arrow     one Arrow IPC file per table
 
-No pickle and no code: reading a bundle runs nothing that the folder brought along. The hashes find
-damage, not malice: whoever can write the folder can write its manifest too.
+No pickle and no code: reading a bundle runs nothing that the folder brought along. The sums find
+damage, not malice: whoever can write the folder can write its manifest too. So what is compared at every start is
+CRC-32, of each 16 MiB, at memory's speed; SHA-256 names the content, and is compared where somebody asks for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import polars as pl
 
 from zhiyin import __version__
 from zhiyin.base.arrays import AnyArray
-from zhiyin.base.digest import sha256_file
+from zhiyin.base.digest import crc32_file, sha256_file
 from zhiyin.base.errors import ModelFileError
 from zhiyin.store.tensors import read_tensors, write_tensors
 
@@ -84,8 +85,8 @@ def write_bundle(folder: Path | str, bundle: Bundle) -> None:
     _sync(target.parent)
 
 
-def read_bundle(folder: Path | str) -> Bundle:
-    """Load a bundle after checking every byte; arrays are memory-mapped and read-only.
+def read_bundle(folder: Path | str, *, thorough: bool = False) -> Bundle:
+    """Load a bundle after checking every byte, by SHA-256 where ``thorough``; arrays are memory-mapped and read-only.
 
     Raises ModelFileError, in one sentence, for a folder that is missing, not a bundle, incomplete,
     damaged, from a newer zhiyin, or whose manifest names files outside of it.
@@ -97,7 +98,7 @@ def read_bundle(folder: Path | str) -> Bundle:
     tables: dict[str, pl.DataFrame] = {}
     for name, said in manifest["files"].items():
         table = _TABLE.fullmatch(name)
-        path = _checked_file(root, name, said, known=name == ARRAYS or table is not None)
+        path = _checked_file(root, name, said, known=name == ARRAYS or table is not None, thorough=thorough)
         try:
             if table:
                 tables[table.group(1)] = pl.read_ipc(path)
@@ -124,7 +125,7 @@ def _write_parts(root: Path, bundle: Bundle) -> None:
         "format_version": FORMAT_VERSION,
         "zhiyin": __version__,
         "meta": dict(bundle.meta),
-        "files": {path.name: {"sha256": sha256_file(path), "size": path.stat().st_size} for path in paths},
+        "files": {path.name: {"size": path.stat().st_size, "sha256": sha256_file(path), "crc32": crc32_file(path)} for path in paths},
     }
     try:
         manifest["sha256"] = manifest_digest(manifest)
@@ -185,8 +186,8 @@ def _manifest(root: Path) -> dict[str, Any]:
     return manifest
 
 
-def _checked_file(root: Path, name: str, said: Any, *, known: bool) -> Path:
-    """The path of a file the manifest lists, once size and sha256 are what it says."""
+def _checked_file(root: Path, name: str, said: Any, *, known: bool, thorough: bool) -> Path:
+    """The path of a file the manifest lists, once size and content are what it says; older bundles have no CRC-32."""
     path = root / name
     again = "Copy it again, or save the model again."
     if not known or path.is_symlink() or not isinstance(said, dict) or not isinstance(said.get("size"), int):
@@ -196,6 +197,7 @@ def _checked_file(root: Path, name: str, said: Any, *, known: bool) -> Path:
     size = path.stat().st_size
     if size < said["size"]:
         raise ModelFileError(f"file '{name}' of model '{root}' is truncated: {size:,} of {said['size']:,} bytes", "Copy it again.")
-    if size != said["size"] or sha256_file(path) != said.get("sha256"):
-        raise ModelFileError(f"file '{name}' of model '{root}' is damaged: its sha256 does not match", again)
+    slow = thorough or "crc32" not in said
+    if size != said["size"] or (sha256_file(path) != said.get("sha256") if slow else crc32_file(path) != said["crc32"]):
+        raise ModelFileError(f"file '{name}' of model '{root}' is damaged: its {'sha256' if slow else 'crc32'} does not match", again)
     return path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save_file
 
-from zhiyin.base.digest import sha256_file
+from zhiyin.base.digest import crc32_file, sha256_file
 from zhiyin.base.errors import ModelFileError
 from zhiyin.store import bundle as module
 from zhiyin.store.bundle import ARRAYS, FORMAT_VERSION, MANIFEST, UPGRADES, Bundle, manifest_digest, read_bundle, write_bundle
@@ -129,8 +129,8 @@ def case_path(name: str) -> Any:
 
 def case_not_safetensors(folder: Path) -> None:
     (folder / ARRAYS).write_bytes(b"hello, this is no safetensors file")
-    size, digest = (folder / ARRAYS).stat().st_size, sha256_file(folder / ARRAYS)
-    rewrite(folder, lambda m: m["files"].update({ARRAYS: {"sha256": digest, "size": size}}))
+    size, crc32 = (folder / ARRAYS).stat().st_size, crc32_file(folder / ARRAYS)
+    rewrite(folder, lambda m: m["files"].update({ARRAYS: {"crc32": crc32, "size": size}}))
 
 
 def case_edited(folder: Path) -> None:
@@ -144,8 +144,12 @@ def case_newer(folder: Path) -> None:
 CASES = {
     "missing": (case_missing, r"file 'arrays.safetensors' of model '.*' is missing \(E400\)\. Copy the whole folder"),
     "truncated": (case_truncated, r"is truncated: \d+ of \d+ bytes"),
-    "longer": (case_longer, "is damaged: its sha256 does not match"),
-    "flipped array": (lambda f: damaged(f / ARRAYS), "'arrays.safetensors' .* is damaged: its sha256 does not match"),
+    "longer": (case_longer, "is damaged: its crc32 does not match"),
+    "flipped array": (lambda f: damaged(f / ARRAYS), "'arrays.safetensors' .* is damaged: its crc32 does not match"),
+    "flipped array of an older bundle": (
+        lambda f: (damaged(f / ARRAYS), rewrite(f, lambda m: m["files"][ARRAYS].pop("crc32"))),
+        "'arrays.safetensors' .* is damaged: its sha256 does not match",
+    ),
     "flipped table": (lambda f: damaged(f / "table.items.arrow"), "'table.items.arrow' .* is damaged"),
     "link": (case_link, "names a file no model has: 'arrays.safetensors'"),
     "climbing": (case_path("../secret"), "names a file no model has: '../secret'"),
@@ -200,3 +204,16 @@ def test_a_format_0_folder_is_upgraded_step_by_step(tmp_path: Path) -> None:
 def test_every_old_format_has_its_step() -> None:
     assert sorted(UPGRADES) == list(range(FORMAT_VERSION))
     assert module.FORMAT_VERSION == 1
+
+
+def test_a_thorough_look_finds_what_was_forged(saved: Path) -> None:
+    damaged(saved / ARRAYS)
+    rewrite(saved, lambda m: m["files"][ARRAYS].update(crc32=crc32_file(saved / ARRAYS)))
+    assert set(read_bundle(saved).arrays) == set(sample().arrays)
+    with pytest.raises(ModelFileError, match="its sha256 does not match"):
+        read_bundle(saved, thorough=True)
+
+
+def test_older_bundles_are_read_by_their_sha256(saved: Path) -> None:
+    rewrite(saved, lambda m: [said.pop("crc32") for said in m["files"].values()])
+    assert set(read_bundle(saved).arrays) == set(sample().arrays)
