@@ -1,6 +1,6 @@
 """The ASGI application: every operation of the table as one route, and the one path a request takes through it.
 
-room -> access -> rate -> parameters -> body -> handler -> encode. Errors of any kind become problem+json; what nobody
+table of paths -> room -> access -> rate -> parameters -> body -> handler -> encode. Errors of any kind become problem+json; what nobody
 expected is logged with the place in the code, and the answer says only that it happened.
 """
 
@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from starlette import types as asgi
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import StreamingResponse
 
 from zhiyin.base.clock import now_us
 from zhiyin.base.errors import ZhiyinError
@@ -30,14 +27,14 @@ from zhiyin.serve.limits import InFlight, Rates, address_of
 from zhiyin.serve.logs import Sampled
 from zhiyin.serve.meter import Meter
 from zhiyin.serve.operation import Answered, Call, Operation, Scope
-from zhiyin.serve.paths import PathRoute
-from zhiyin.serve.reading import Headers, Held, Json, check_json, check_names, headers_of, parameters
+from zhiyin.serve.paths import Table
+from zhiyin.serve.reading import GoneError, Headers, Held, Incoming, Json, check_json, check_names, parameters
 from zhiyin.serve.settings import Settings
 from zhiyin.serve.spans import spans
 
 log = logging.getLogger("zhiyin.serve")
 _encoder = msgspec.json.Encoder()
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Incoming], Awaitable[Ready | StreamingResponse]]
 
 
 class Server:
@@ -72,66 +69,86 @@ class Server:
             hosted.close()
 
 
-def build_app(server: Server, operations: Sequence[Operation], others: Sequence[Route] = ()) -> Starlette:
-    """The application; operations that are called most stand first, because routes are tried in order."""
+def build_app(server: Server, operations: Sequence[Operation]) -> asgi.ASGIApp:
+    """The application. A table and not Starlette's routes, which try one after the other and wrap each request four times:
+    that costs as much as all the rest of HTTP."""
+    table = Table((op.method, op.path, endpoint(server, op)) for op in operations)
 
-    @asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(server.close)
+    async def app(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "http":
+            await _answer(table, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(server, receive, send)
 
-    routes = [PathRoute(op.path, endpoint(server, op), methods=[op.method], name=op.name) for op in operations]
-    handlers: dict[Any, Any] = {404: _not_found, 405: _not_allowed}
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     origins = list(server.settings.cors_origins)
-    cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"])] if origins else []
-    app = Starlette(routes=[*routes, *others], lifespan=life, exception_handlers=handlers, middleware=cors)
-    app.router.redirect_slashes = False  # a redirect would name whatever host the caller said
-    return app
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return CORSMiddleware(app, allow_origins=origins, allow_methods=methods, allow_headers=["*"]) if origins else app
 
 
-async def _not_found(request: Request, _: Exception) -> Response:
-    return _response(problem(404, f"there is no {request.url.path[:200]}", hint="GET /openapi.json lists everything."))
+async def _answer(table: Table[Endpoint], scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    found = table.find(scope["method"], scope.get("raw_path") or quote(scope["path"]).encode())
+    ready: Ready | StreamingResponse
+    if found is None:
+        ready = problem(404, f"there is no {scope['path'][:200]}", hint="GET /openapi.json lists everything.")
+    elif found.value is None:
+        allowed = ", ".join(found.allowed)
+        ready = problem(405, f"{scope['method'][:20]} is not possible here", hint=f"Allowed: {allowed}.", headers={"allow": allowed})
+    else:
+        ready = await found.value(Incoming(scope, receive, found.names))
+    if isinstance(ready, StreamingResponse):
+        await ready(scope, receive, send)
+        return
+    status, body, said = ready
+    headers = [(b"content-length", b"%d" % len(body)), *((name.lower().encode(), value.encode("latin-1")) for name, value in said.items())]
+    if "content-type" not in said:
+        headers.append((b"content-type", b"application/json"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
-async def _not_allowed(request: Request, error: Exception) -> Response:
-    allowed = getattr(error, "headers", None) or {}
-    return _response(
-        problem(405, f"{request.method[:20]} is not possible here", hint=f"Allowed: {allowed.get('Allow', '')}.", headers=dict(allowed))
-    )
+async def _live(server: Server, receive: asgi.Receive, send: asgi.Send) -> None:
+    """From the start of the server to its end, which closes what it serves."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await asyncio.to_thread(server.close)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
 
 
 def endpoint(server: Server, op: Operation) -> Endpoint:
-    """What a route calls for one operation."""
+    """What is called for one operation."""
     json = None if op.body in (None, bytes) else Json(op.body)
     timer = server.meter.timer(op.name)
     room = server.in_flight
 
-    async def run(request: Request) -> Response:
-        if server.spans is not None:
-            with server.spans(op.name, request.path_params.get("tenant", "")[:80], headers_of(request)) as ended:
-                response = await measured(request)
-                ended(response.status_code)
-                return response
-        return await measured(request)
+    async def run(incoming: Incoming) -> Ready | StreamingResponse:
+        if server.spans is None:
+            return (await measured(incoming))[0]
+        with server.spans(op.name, incoming.names.get("tenant", "")[:80], incoming.headers) as ended:
+            ready, status = await measured(incoming)
+            ended(status)
+            return ready
 
-    async def measured(request: Request) -> Response:
+    async def measured(incoming: Incoming) -> tuple[Ready | StreamingResponse, int]:
         begun = perf_counter()
         held = Held(room)
         room.n += 1
         try:
-            ready: Ready | Response = await answered(server, op, json, request, held)
+            ready = await answered(server, op, json, incoming, held)
         except Exception as error:
             ready = failed(op, error)
         finally:
             room.n -= 1
             held.release()
         took_s = perf_counter() - begun
-        status, size = (ready.status_code, 0) if isinstance(ready, Response) else (ready[0], len(ready[1]))
+        status, size = (ready.status_code, 0) if isinstance(ready, StreamingResponse) else (ready[0], len(ready[1]))
         timer(status, took_s)
-        tenant = request.path_params.get("tenant", "")
+        tenant = incoming.names.get("tenant", "")
         server.logged(op.name, tenant if tenant in server.tenants else "", status, took_s, size)
-        return ready if isinstance(ready, Response) else _response(ready)
+        return ready, status
 
     return run
 
@@ -140,7 +157,7 @@ def failed(op: Operation, error: Exception) -> Ready:
     """The problem that an error becomes. What is not one of ours is a defect: it is logged, and not shown."""
     if isinstance(error, ZhiyinError):
         return told(error)
-    if isinstance(error, ClientDisconnect):
+    if isinstance(error, GoneError):
         return problem(400, "the client went away")
     if isinstance(error, RecursionError):
         return problem(422, "this is nested too deeply", hint="Send flatter JSON.")
@@ -148,25 +165,24 @@ def failed(op: Operation, error: Exception) -> Ready:
     return problem(500, f"unexpected {type(error).__name__}", hint="The log of the server says more.")
 
 
-async def answered(server: Server, op: Operation, json: Json | None, request: Request, held: Held) -> Ready | Response:
+async def answered(server: Server, op: Operation, json: Json | None, incoming: Incoming, held: Held) -> Ready | StreamingResponse:
     """One operation from the request to the bytes of its answer, or to an answer that sends them piece by piece."""
     if server.stopping:
         raise TooMuchError("the server is stopping", "Come back in a few seconds.", 503, 5)
     server.in_flight.check()
-    names, headers = request.path_params, headers_of(request)
-    tenants, caller = admitted(server, op, request, headers)
+    tenants, caller = admitted(server, op, incoming)
+    names = incoming.names
     check_names(names)
-    query = parameters(request, op.query)
+    query = parameters(incoming, op.query)
     body: Any = None
     if op.spooled:
         largest = int(server.settings.max_import_mb * 2**20)
-        home = next(iter(tenants.values())).home
-        body = await held.spool(request, headers, largest, server.settings.read_timeout_s, home)
+        body = await held.spool(incoming, largest, server.settings.read_timeout_s, next(iter(tenants.values())).home)
     elif op.body is not None:
         if json is not None:
-            check_json(headers)
+            check_json(incoming.headers)
         largest = min(op.largest, int(server.settings.max_body_mb * 2**20))
-        raw = await held.read(request, headers, largest, server.settings.read_timeout_s)
+        raw = await held.read(incoming, largest, server.settings.read_timeout_s)
         body = raw if json is None else json.read(raw)
     given = await op.handler(Call(next(iter(tenants.values())), caller, names, body, query, tenants))
     if not isinstance(given, Answered):
@@ -178,17 +194,17 @@ async def answered(server: Server, op: Operation, json: Json | None, request: Re
     return given.status, b"" if given.value is None else _encoder.encode(given.value), dict(given.headers)
 
 
-def admitted(server: Server, op: Operation, request: Request, headers: Headers) -> tuple[Mapping[str, Hosted], Caller]:
+def admitted(server: Server, op: Operation, incoming: Incoming) -> tuple[Mapping[str, Hosted], Caller]:
     """The tenants that a request opens, and who it is; counts it against the rate of its key, or of its address."""
     try:
-        tenants, caller = _opened(server, op, request.path_params.get("tenant"), headers)
+        tenants, caller = _opened(server, op, incoming.names.get("tenant"), incoming.headers)
     except AccessError:
         if server.rates is not None:
-            server.rates.take("address " + address_of(request.client))
+            server.rates.take("address " + address_of(incoming.address))
         raise
     if server.rates is not None and op.scope is not Scope.PUBLIC:
         known = caller is not LOCAL
-        server.rates.take(f"key {next(iter(tenants))} {caller.name}" if known else "address " + address_of(request.client))
+        server.rates.take(f"key {next(iter(tenants))} {caller.name}" if known else "address " + address_of(incoming.address))
     return tenants, caller
 
 
@@ -219,8 +235,3 @@ def _opened(server: Server, op: Operation, name: str | None, headers: Headers) -
         one = next(iter(found.values()))[1]
         raise AccessError(f"key '{one.name}' may not do this", f"It needs the scope {op.scope.name.lower()}.", 403)
     return {name: hosted for name, (hosted, _) in may.items()}, next(iter(may.values()))[1]
-
-
-def _response(ready: Ready) -> Response:
-    status, body, headers = ready
-    return Response(body, status, headers, media_type=None if "content-type" in headers else "application/json")

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from zhiyin.base.errors import ConfigError
 from zhiyin.serve import logs
@@ -20,7 +20,7 @@ _PATIENCE_S = 10
 """So long, and for what is read no longer, requests that have begun are waited for at the end."""
 
 
-def listen(server: Server, app: Starlette, settings: Settings, told: Callable[[str], None]) -> None:
+def listen(server: Server, app: ASGIApp, settings: Settings, told: Callable[[str], None]) -> None:
     """Serve until told to stop: then no connection is accepted any more, what was asked is answered, what is asked from
     then on is refused with 503, and the logs are closed. ``told`` hears the address once it is taken.
     """
@@ -30,7 +30,7 @@ def listen(server: Server, app: Starlette, settings: Settings, told: Callable[[s
         prepared(server, app, settings).run(sockets=[taken])
 
 
-def prepared(server: Server, app: Starlette, settings: Settings) -> GuardedServer:
+def prepared(server: Server, app: ASGIApp, settings: Settings) -> GuardedServer:
     """uvicorn under these settings, not yet running."""
     config = uvicorn.Config(
         app,

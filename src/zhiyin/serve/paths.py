@@ -1,4 +1,4 @@
-"""From the bytes of a path to its parts: ids with "/" or any other character in them, percent-encoded, are one part.
+"""From the bytes of a path to what answers there: ids with "/" or any other character in them, percent-encoded, are one part.
 
 What a server hands on as ``path`` is decoded as a whole, so that ``items/a%2Fb`` and ``items/a/b`` look alike there. Paths
 are therefore cut at their slashes first, and each part is decoded after.
@@ -6,45 +6,77 @@ are therefore cut at their slashes first, and each part is decoded after.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from starlette.routing import Match, Route
+T = TypeVar("T")
 
 
-def segments(raw_path: bytes) -> tuple[str, ...]:
-    """The decoded parts: ``b"/v1/shop/items/a%2Fb"`` -> ``("v1", "shop", "items", "a/b")``.
+def segments(raw_path: bytes) -> list[str]:
+    """The decoded parts: ``b"/v1/shop/items/a%2Fb"`` -> ``["v1", "shop", "items", "a/b"]``.
 
     Dots mean nothing here (``..`` is an id like others); bytes that are no UTF-8 become U+FFFD, which no name may hold.
     """
-    return tuple(unquote_to_bytes(part).decode("utf-8", "replace") for part in raw_path.removeprefix(b"/").split(b"/"))
+    parts = raw_path.removeprefix(b"/").split(b"/")
+    if b"%" in raw_path:
+        parts = [unquote_to_bytes(part) for part in parts]
+    return [part.decode("utf-8", "replace") for part in parts]
 
 
-def named(template: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:
-    """What stands in the places of ``("v1", "{tenant}", "items", "{item}")``; None for a path of another shape."""
-    if len(parts) != len(template):
-        return None
-    names = {}
-    for wanted, part in zip(template, parts, strict=True):
-        if wanted.startswith("{"):
-            if not part:
-                return None
-            names[wanted[1:-1]] = part
-        elif wanted != part:
+class _Place(Generic[T]):
+    """A part of paths: what may follow it, and what answers where a path ends with it."""
+
+    __slots__ = ("any", "by_method", "named", "names")
+
+    def __init__(self) -> None:
+        self.named: dict[str, _Place[T]] = {}
+        self.any: _Place[T] | None = None
+        self.by_method: dict[str, T] = {}
+        self.names: dict[str, tuple[str, ...]] = {}
+
+
+class Found(NamedTuple, Generic[T]):
+    """What answers, the names in its path, and the methods there are; nothing answers another method than these."""
+
+    value: T | None
+    names: dict[str, str]
+    allowed: tuple[str, ...]
+
+
+class Table(Generic[T]):
+    """Paths like ``/v1/{tenant}/items/{item}`` with a value for each method: one step of a dict for each part of a path.
+
+    Words come before names: where ``items/{item}`` and ``items/export`` both exist, ``export`` is no id.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str, T]]) -> None:
+        self._root: _Place[T] = _Place()
+        for method, path, value in rows:
+            place, names = self._root, []
+            for part in path.removeprefix("/").split("/"):
+                if part.startswith("{"):
+                    names.append(part[1:-1])
+                    place.any = place.any or _Place()
+                    place = place.any
+                else:
+                    place = place.named.setdefault(part, _Place())
+            for said in (method, "HEAD") if method == "GET" else (method,):
+                place.by_method.setdefault(said, value)
+                place.names.setdefault(said, tuple(names))
+
+    def find(self, method: str, raw_path: bytes) -> Found[T] | None:
+        """What answers; None where no method would."""
+        place, given = self._root, []
+        for part in segments(raw_path):
+            if (following := place.named.get(part)) is None:
+                following = place.any
+                if following is None or not part:
+                    return None
+                given.append(part)
+            place = following
+        if not place.by_method:
             return None
-    return names
-
-
-class PathRoute(Route):
-    """A route of Starlette that takes an encoded slash for a character of an id."""
-
-    def matches(self, scope: Any) -> tuple[Match, Any]:
-        """See ``starlette.routing.Route``; paths without encoded characters are left to it."""
-        raw: bytes = scope.get("raw_path") or b""
-        if b"%" not in raw:
-            return super().matches(scope)
-        names = named(self.path.removeprefix("/").split("/"), segments(raw))
-        if names is None:
-            return Match.NONE, {}
-        return Match.FULL if scope["method"] in (self.methods or ()) else Match.PARTIAL, {"endpoint": self.endpoint, "path_params": names}
+        value = place.by_method.get(method)
+        names: Mapping[str, tuple[str, ...]] = place.names
+        return Found(value, {} if value is None else dict(zip(names[method], given, strict=True)), tuple(place.by_method))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
-from starlette.requests import Request
 
 from zhiyin.base.errors import StoreError
 from zhiyin.serve.errors import RequestError, TooMuchError
@@ -31,9 +31,40 @@ _TAKEN = (b"application/json", b"text/json", b"application/x-www-form-urlencoded
 Headers = Mapping[bytes, bytes]
 
 
-def headers_of(request: Request) -> Headers:
-    """Headers by lower-case name; of several of one name the last."""
-    return dict(request.scope["headers"])
+class GoneError(ConnectionError):
+    """The client went away before its body was there."""
+
+
+class Incoming:
+    """One request as it comes: its head, the names in its path, and its body piece by piece.
+
+    ``headers`` by lower-case name; of several of one name the last.
+    """
+
+    __slots__ = ("_receive", "headers", "names", "scope")
+
+    def __init__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Mapping[str, Any]]], names: Mapping[str, str]) -> None:
+        self.scope = scope
+        self.headers: Headers = dict(scope["headers"])
+        self.names = names
+        self._receive = receive
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Of whoever asks, where it is known."""
+        client = self.scope.get("client")
+        return None if client is None else (client[0], client[1])
+
+    async def piece(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether more will come; raises ``GoneError``."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        return message.get("body", b""), message.get("more_body", False)
 
 
 class Held:
@@ -43,32 +74,35 @@ class Held:
         self._in_flight = in_flight
         self._size = 0
 
-    async def read(self, request: Request, headers: Headers, largest: int, timeout_s: float) -> bytes:
+    async def read(self, incoming: Incoming, largest: int, timeout_s: float) -> bytes:
         """All of it; refused as soon as it is too large (413), too slow (408), or too much beside the others (503)."""
-        _check_said(headers, largest)
+        _check_said(incoming.headers, largest)
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                async for part in request.stream():
+                more = True
+                while more:
+                    part, more = await incoming.piece()
                     if self._size + len(part) > largest:
                         raise _too_large(largest)
                     self._in_flight.hold(len(part))
                     self._size += len(part)
                     parts.append(part)
-                    _extend(limit, len(part))
+                    if more:
+                        _extend(limit, len(part))
         except TimeoutError:
             raise _too_slow() from None
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def spool(self, request: Request, headers: Headers, largest: int, timeout_s: float, folder: Path) -> BinaryIO:
+    async def spool(self, incoming: Incoming, largest: int, timeout_s: float, folder: Path) -> BinaryIO:
         """All of it as a file at its beginning, in ``folder`` but without a name; closing it frees it. Refused like ``read``;
         raises ``StoreError`` where the disk has no room for it."""
-        _check_said(headers, largest)
+        _check_said(incoming.headers, largest)
         with contextlib.ExitStack() as kept:
             try:
                 file: BinaryIO = kept.enter_context(tempfile.TemporaryFile(dir=folder))
                 async with asyncio.timeout(timeout_s) as limit:
-                    await _written(request, largest, file, limit)
+                    await _written(incoming, largest, file, limit)
             except TimeoutError:
                 raise _too_slow() from None
             except OSError as error:
@@ -87,11 +121,13 @@ def _extend(limit: asyncio.Timeout, n_bytes: int) -> None:
         limit.reschedule(at + n_bytes / SLOWEST)
 
 
-async def _written(request: Request, largest: int, file: BinaryIO, limit: asyncio.Timeout) -> None:
+async def _written(incoming: Incoming, largest: int, file: BinaryIO, limit: asyncio.Timeout) -> None:
     """The body into a file, some pieces at a time, and the file back to its beginning."""
     parts: list[bytes] = []
     size = waiting = 0
-    async for part in request.stream():
+    more = True
+    while more:
+        part, more = await incoming.piece()
         size, waiting = size + len(part), waiting + len(part)
         if size > largest:
             raise _too_large(largest)
@@ -186,13 +222,13 @@ def _holds_anything(type_: inspect.Type, seen: set[type]) -> bool:
     return any(_holds_anything(part, seen) for part in (*parts, *getattr(type_, "types", ())))
 
 
-def parameters(request: Request, wanted: type[msgspec.Struct] | None) -> msgspec.Struct | None:
+def parameters(incoming: Incoming, wanted: type[msgspec.Struct] | None) -> msgspec.Struct | None:
     """What stands behind the ``?`` of the address, as the operation wants it."""
     if wanted is None:
-        if request.scope["query_string"]:
-            raise RequestError(f"{request.method} takes no parameters in its address here", "Put them into the body.", 400)
+        if incoming.scope["query_string"]:
+            raise RequestError(f"{incoming.method} takes no parameters in its address here", "Put them into the body.", 400)
         return None
-    given = dict(request.query_params)
+    given = dict(parse_qsl(incoming.scope["query_string"].decode("latin-1"), keep_blank_values=True))
     for name, value in given.items():
         _check_text(name[:60], value)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
 from zhiyin.base.errors import ConfigError, MissingDataError
@@ -47,7 +47,7 @@ def host(folder: Path, settings: Settings) -> Hosted:
     return Hosted(tenant, Keys(home), traces, bundles, settings, Follower(tenant, version))
 
 
-def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, Starlette]:
+def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, ASGIApp]:
     """Every tenant and the application over them."""
     check_names([folder.name for folder in folders], settings)
     hosted = {folder.name: host(folder, settings) for folder in folders}

@@ -12,7 +12,7 @@ from zhiyin.client.given import part
 from zhiyin.data.run import Run, silent
 from zhiyin.models.registry import spec_of
 from zhiyin.pipeline.recommender import Recommender
-from zhiyin.serve.paths import named, segments
+from zhiyin.serve.paths import Table, segments
 from zhiyin.serve.run import open_server
 from zhiyin.serve.settings import Settings
 from zhiyin.testing.calls import operations_of
@@ -91,8 +91,14 @@ def test_another_method_is_told_which_ones_there_are(client: TestClient) -> None
 
 @pytest.mark.parametrize("odd", ODD)
 def test_parts_come_back_as_they_were(odd: str) -> None:
-    assert segments(f"/v1/{part(odd)}/{quote(odd, safe='')}".encode()) == ("v1", odd, odd)
-    assert named(("v1", "{tenant}"), ("v1", odd)) == {"tenant": odd}
-    assert named(("v1", "{tenant}"), ("v2", odd)) is None
-    assert named(("v1", "{tenant}"), ("v1", "")) is None
-    assert named(("v1", "{tenant}"), ("v1", odd, "more")) is None
+    assert segments(f"/v1/{part(odd)}/{quote(odd, safe='')}".encode()) == ["v1", odd, odd]
+
+
+def test_a_table_knows_words_before_names_and_the_methods_of_a_path() -> None:
+    table = Table([("GET", "/v1/{tenant}", 1), ("PUT", "/v1/{tenant}/items/{item}", 2), ("GET", "/v1/{tenant}/items/export", 3)])
+    assert table.find("GET", b"/v1/shop") == (1, {"tenant": "shop"}, ("GET", "HEAD"))
+    assert table.find("PUT", b"/v1/shop/items/a%2Fb") == (2, {"tenant": "shop", "item": "a/b"}, ("PUT",))
+    assert table.find("GET", b"/v1/shop/items/export") == (3, {"tenant": "shop"}, ("GET", "HEAD"))
+    assert table.find("GET", b"/v1/shop/items/a") == (None, {}, ("PUT",))
+    for path in (b"", b"/", b"/v2/shop", b"/v1/", b"/v1//items/a", b"/v1/shop/items", b"/v1/shop/items/a/b"):
+        assert table.find("GET", path) is None
