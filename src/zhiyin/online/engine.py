@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from zhiyin.base.errors import ZhiyinError
+from zhiyin.online.turns import shorter
 
 log = logging.getLogger("zhiyin.serve")
 A = TypeVar("A")
@@ -81,6 +82,12 @@ class Engine(Generic[A, R]):
         """Let the thread end after what it holds."""
         self._stopping = True
         self._wake.release()
+        self._turn(late=False)
+
+    def _turn(self, *, late: bool) -> None:
+        if late is not self._late:
+            self._late = late
+            shorter(self, late)
 
     def _look(self) -> None:
         """Answer what is over its deadline; look again when the next one may be."""
@@ -91,7 +98,7 @@ class Engine(Generic[A, R]):
         while self._asked and (self._asked[0][1].done() or self._asked[0][2] + self.deadline_s <= now + 0.001):
             ask, future, _ = self._asked.popleft()
             if not future.done():
-                self._late = True
+                self._turn(late=True)
                 future.set_result(self.fallback(ask, "slow"))
         self._timer = loop.call_at(self._asked[0][2] + self.deadline_s, self._look) if self._asked else None
 
@@ -119,7 +126,7 @@ class Engine(Generic[A, R]):
 
     def _rest(self) -> None:
         """On the loop: the thread sleeps, unless something arrived while it said so."""
-        self._late = False
+        self._turn(late=False)
         if self._waiting:
             self._wake.release()
         else:
@@ -153,7 +160,7 @@ class Engine(Generic[A, R]):
             return worse
 
     def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R | Exception]) -> None:
-        self._late = False
+        self._turn(late=False)
         for (_, future, _), result in zip(batch, results, strict=True):
             if future.done():
                 continue
