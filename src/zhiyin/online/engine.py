@@ -23,6 +23,8 @@ R = TypeVar("R")
 
 MOST_TOGETHER = 64
 """More asks in one batch save little and keep the first waiting."""
+SOON = 1 / 3
+"""When so much of the deadline is left, the loop is given more turns."""
 
 
 class Engine(Generic[A, R]):
@@ -45,7 +47,7 @@ class Engine(Generic[A, R]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._idle = True
-        self._late = False
+        self._late = self._hurried = False
         self._cost_s = 0.0  # of one ask of a batch, fading
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="zhiyin-engine", daemon=True)
@@ -72,7 +74,7 @@ class Engine(Generic[A, R]):
         self._waiting.append(entry)
         self._asked.append(entry)
         if self._timer is None:
-            self._timer = loop.call_later(self.deadline_s, self._look)
+            self._timer = loop.call_later(self.deadline_s * (1 - SOON), self._look)
         if self._idle:
             self._idle = False
             self._wake.release()
@@ -82,12 +84,13 @@ class Engine(Generic[A, R]):
         """Let the thread end after what it holds."""
         self._stopping = True
         self._wake.release()
-        self._turn(late=False)
+        self._hurry(False)
 
-    def _turn(self, *, late: bool) -> None:
-        if late is not self._late:
-            self._late = late
-            shorter(self, late)
+    def _hurry(self, wanted: bool) -> None:
+        """Shorter turns for all threads, or usual ones: on the loop."""
+        if wanted is not self._hurried:
+            self._hurried = wanted
+            shorter(self, wanted)
 
     def _look(self) -> None:
         """Answer what is over its deadline; look again when the next one may be."""
@@ -98,9 +101,15 @@ class Engine(Generic[A, R]):
         while self._asked and (self._asked[0][1].done() or self._asked[0][2] + self.deadline_s <= now + 0.001):
             ask, future, _ = self._asked.popleft()
             if not future.done():
-                self._turn(late=True)
+                self._late = True
                 future.set_result(self.fallback(ask, "slow"))
-        self._timer = loop.call_at(self._asked[0][2] + self.deadline_s, self._look) if self._asked else None
+        if not self._asked:
+            self._timer = None
+            return
+        due = self._asked[0][2] + self.deadline_s
+        if (soon := due - self.deadline_s * SOON) <= now + 0.001:
+            self._hurry(True)  # before the deadline, or a thread that spins would make the fallback late as well
+        self._timer = loop.call_at(due if self._hurried else soon, self._look)
 
     def _run(self) -> None:
         while True:
@@ -126,7 +135,8 @@ class Engine(Generic[A, R]):
 
     def _rest(self) -> None:
         """On the loop: the thread sleeps, unless something arrived while it said so."""
-        self._turn(late=False)
+        self._late = False
+        self._hurry(False)
         if self._waiting:
             self._wake.release()
         else:
@@ -160,7 +170,8 @@ class Engine(Generic[A, R]):
             return worse
 
     def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R | Exception]) -> None:
-        self._turn(late=False)
+        self._late = False
+        self._hurry(False)
         for (_, future, _), result in zip(batch, results, strict=True):
             if future.done():
                 continue
