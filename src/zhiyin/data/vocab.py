@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zhiyin.base.arrays import AnyArray, Int32, Int64
+from zhiyin.base.arrays import AnyArray, Int32, UInt64
 from zhiyin.base.errors import DataError
+from zhiyin.data.texts import packed, unpacked
 
+_BLOCK = 100_000  # ids that are Python objects at the same time
 _MANY = 100_000
-"""Ids above which a table of Python objects (160 bytes each) gives way to sorted hashes (12 bytes each)."""
+"""Ids above which a table of Python objects (160 bytes each) gives way to sorted digests (12 bytes each)."""
 
 
 class Vocabulary:
@@ -32,10 +35,26 @@ class Vocabulary:
 
     @classmethod
     def trusted(cls, ids: pa.Array) -> Vocabulary:
-        """From ids that are known to be distinct text: what a saved vocabulary is read with."""
+        """From ids that are known to be distinct text."""
         made = cls.__new__(cls)
         made.ids = ids if ids.type == pa.string() else pc.cast(ids, pa.string())
         made._lookup = None
+        return made
+
+    def arrays(self, many: int | None = None) -> dict[str, AnyArray]:
+        """To be saved: the ids (see ``packed``), and of more than ``many`` how one of them is found."""
+        arrays = packed(self.ids)
+        if len(self) <= (_MANY if many is None else many):
+            return arrays
+        table = self._lookup if self._lookup is not None and self._lookup.n_digests == len(self) else _Lookup(self.ids, many)
+        return arrays | table.arrays
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, AnyArray]) -> Vocabulary:
+        """From what ``arrays`` gave, which may lie in a mapped file: nothing is read before it is asked for."""
+        made = cls.trusted(unpacked(arrays))
+        if "digests" in arrays:
+            made._lookup = _Lookup(made.ids, saved=(arrays["digests"], arrays["order"]))
         return made
 
     def __len__(self) -> int:
@@ -51,10 +70,20 @@ class Vocabulary:
 
     def find(self, id_: str) -> int:
         """Row number of one id, -1 when unknown; microseconds after the first call."""
+        ix = self._table.find(str(id_))
+        return ix if ix < len(self) else -1  # a longer vocabulary may share the table
+
+    @property
+    def _table(self) -> _Lookup:
         if self._lookup is None:
             self._lookup = _Lookup(self.ids)
-        ix = self._lookup.find(str(id_))
-        return ix if ix < len(self) else -1  # a longer vocabulary may share the table
+        return self._lookup
+
+    def every(self) -> list[str]:
+        """All ids in order; of few, the very texts that the table for ``find`` holds."""
+        if self._lookup is not None and self._lookup.n_digests == 0:
+            return list(islice(self._lookup.later, len(self)))
+        return [str(v) for v in self.ids.to_pylist()]
 
     def names(self, ix: AnyArray) -> list[str]:
         """The ids of row numbers."""
@@ -77,35 +106,74 @@ class Vocabulary:
         return longer
 
 
-class _Lookup:
-    """Finds the number of an id: a dict where there are few, sorted hashes where there are many, a dict for later ones."""
+class Numbers(Mapping[str, int]):
+    """A number for each id of a vocabulary, its own where no others (n,) are given; takes no memory for itself."""
 
-    __slots__ = ("_hashes", "_ids", "_later", "_order")
+    __slots__ = ("_numbers", "ids")
 
-    def __init__(self, ids: pa.Array) -> None:
-        self._ids = ids
-        self._hashes: Int64 = np.zeros(0, np.int64)
-        self._order: Int32 = np.zeros(0, np.int32)
-        self._later: dict[str, int] = {}
-        if len(ids) <= _MANY:
-            self._later = {str(v): i for i, v in enumerate(ids.to_pylist())}
-            return
-        parts = (ids.slice(start, _MANY).to_pylist() for start in range(0, len(ids), _MANY))
-        hashes = np.fromiter(map(hash, chain.from_iterable(parts)), np.int64, len(ids))
-        self._order = np.argsort(hashes).astype(np.int32)
-        self._hashes = hashes[self._order]
+    def __init__(self, ids: Vocabulary, numbers: AnyArray | None = None) -> None:
+        self.ids = ids
+        self._numbers = numbers
+
+    def __getitem__(self, id_: str) -> int:
+        ix = self.ids.find(id_)
+        if ix < 0:
+            raise KeyError(id_)
+        return ix if self._numbers is None else int(self._numbers[ix])
+
+    def __contains__(self, id_: object) -> bool:
+        return isinstance(id_, str) and self.ids.find(id_) >= 0
 
     def __len__(self) -> int:
-        return len(self._hashes) + len(self._later)
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids.every())
+
+
+class _Lookup:
+    """Finds the number of an id: a dict where there are few, sorted digests where there are many, a dict for later ones.
+
+    Python's own hash differs from process to process; a digest can be saved with the ids.
+    """
+
+    __slots__ = ("_digests", "_ids", "_order", "later")
+
+    def __init__(self, ids: pa.Array, many: int | None = None, saved: tuple[UInt64, Int32] | None = None) -> None:
+        self._ids = ids
+        self.later: dict[str, int] = {}
+        self._digests: UInt64 = np.zeros(0, np.uint64)
+        self._order: Int32 = np.zeros(0, np.int32)
+        if saved is not None:
+            self._digests, self._order = saved
+        elif len(ids) <= (_MANY if many is None else many):
+            self.later = {str(v): i for i, v in enumerate(ids.to_pylist())}
+        else:
+            parts = (ids.slice(start, _BLOCK).to_pylist() for start in range(0, len(ids), _BLOCK))
+            digests = np.frombuffer(b"".join(map(_digest, chain.from_iterable(parts))), np.uint64)
+            self._order = np.argsort(digests).astype(np.int32)
+            self._digests = digests[self._order]
+
+    def __len__(self) -> int:
+        return len(self._digests) + len(self.later)
+
+    @property
+    def n_digests(self) -> int:
+        return len(self._digests)
+
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        """Of many: digests (n,), ascending, and the number each is of (n,)."""
+        return {"digests": self._digests, "order": self._order}
 
     def find(self, id_: str) -> int:
-        if self._later and (ix := self._later.get(id_)) is not None:
+        if self.later and (ix := self.later.get(id_)) is not None:
             return ix
-        if not len(self._hashes):
+        if not len(self._digests):
             return -1
-        wanted = hash(id_)
-        at = int(np.searchsorted(self._hashes, wanted))
-        while at < len(self._hashes) and self._hashes[at] == wanted:
+        wanted = np.frombuffer(_digest(id_), np.uint64)[0]
+        at = int(self._digests.searchsorted(wanted))
+        while at < len(self._digests) and self._digests[at] == wanted:
             ix = int(self._order[at])
             if self._ids[ix].as_py() == id_:
                 return ix
@@ -115,4 +183,8 @@ class _Lookup:
     def add(self, ids: Iterable[str]) -> None:
         """Later ids, numbered on from here."""
         for number, id_ in enumerate(ids, len(self)):
-            self._later[id_] = number
+            self.later[id_] = number
+
+
+def _digest(id_: str) -> bytes:
+    return blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest()
