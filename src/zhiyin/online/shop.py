@@ -146,10 +146,11 @@ class Shop:
     @contextmanager
     def replacing(self, snapshot: Snapshot, since: int) -> Iterator[Snapshot]:
         """Holds changes back while another bundle takes over: gives its snapshot with every change it was not trained with."""
+        best = snapshot.ranked  # before the lock: a model that hangs must not keep items from being put
         with self._building:
             changed, applied = changed_items(self.tables, since)
             recommender = self._available(with_items(snapshot.recommender, changed))
-            fresh = replace(snapshot, recommender=recommender, rule_file=self._snapshot.rule_file)
+            fresh = replace(snapshot, recommender=recommender, rule_file=self._snapshot.rule_file, best=best)
             if snapshot.finder is not None:
                 fresh = replace(fresh, finder=_followed(snapshot.finder, fresh, {change.id for change in changed}))
             yield fresh
@@ -158,7 +159,7 @@ class Shop:
     def rule(self, rule_file: RuleFile | None) -> None:
         """Follow other business rules from now on; raises ``ConfigError`` where one makes no sense, and keeps the old ones."""
         with self._building:
-            fresh = replace(self._snapshot, rule_file=rule_file)
+            fresh = replace(self._snapshot, rule_file=rule_file, best=self._snapshot.ranked)
             _ = fresh.rules
             self._snapshot = fresh
             self._adopt(fresh)
@@ -172,7 +173,7 @@ class Shop:
             now, dirty, self._dirty = self._snapshot, self._dirty or set(), None
             if now.version != begun.version:
                 return  # another bundle took over, and has its own index built
-            self._snapshot = replace(now, finder=_followed(finder, now, dirty))
+            self._snapshot = replace(now, finder=_followed(finder, now, dirty), best=now.ranked)
             self._adopt(self._snapshot)
 
     def _apply(self, *, always: bool = False) -> None:
@@ -200,7 +201,7 @@ class Shop:
         old = self._snapshot
         if self._dirty is not None:
             self._dirty |= set(changed)
-        fresh = replace(old, recommender=recommender, revision=old.revision + 1, finder=None)
+        fresh = replace(old, recommender=recommender, revision=old.revision + 1, finder=None, best=old.ranked)
         self._snapshot = replace(fresh, finder=None if old.finder is None else _followed(old.finder, fresh, changed))
         self._adopt(self._snapshot)
 

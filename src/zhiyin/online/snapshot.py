@@ -27,7 +27,8 @@ from zhiyin.pipeline.told import language_of
 class Snapshot:
     """``version`` names bundle and model in every answer; ``revision`` counts changes of the catalogue since.
 
-    ``finder`` searches the same catalogue; it is None until it has been built.
+    ``finder`` searches the same catalogue; it is None until it has been built. ``best`` is ``ranked`` of a snapshot before it,
+    so that a change of an item waits for no model.
     """
 
     recommender: Recommender
@@ -35,6 +36,7 @@ class Snapshot:
     revision: int = 0
     rule_file: RuleFile | None = None
     finder: Finder | None = None
+    best: Int32 | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -62,18 +64,22 @@ class Snapshot:
         return language_of(self.recommender.data)
 
     @cached_property
-    def popular(self) -> Int32:
-        """The thousand most popular items there are, best first: what is said when nothing else can be."""
+    def ranked(self) -> Int32:
+        """The two thousand most popular items when this bundle took over, best first; asks the model unless ``best`` is known."""
+        if self.best is not None:
+            return self.best
         anybody = Requests.of(Histories.empty(1), now_us=self.recommender.newest_us)
         try:
-            found = self.recommender.fallback.retrieve(anybody, 1000).item_ix
+            return np.asarray(self.recommender.fallback.retrieve(anybody, 2000).item_ix, np.int32)
         except Exception:  # any items are better than none
-            found = np.zeros(0, np.int32)
-        if len(found):
-            return found
-        n = len(self.catalog)
-        shown = np.ones(n, np.bool_) if self.catalog.available is None else self.catalog.available
-        return np.flatnonzero(shown)[:1000].astype(np.int32)
+            return np.zeros(0, np.int32)
+
+    @cached_property
+    def popular(self) -> Int32:
+        """The thousand most popular items there are, best first: what is said when nothing else can be."""
+        shown = np.ones(len(self.catalog), np.bool_) if self.catalog.available is None else self.catalog.available
+        found = self.ranked[shown[self.ranked]]
+        return found[:1000] if len(found) else np.flatnonzero(shown)[:1000].astype(np.int32)
 
     @cached_property
     def rules(self) -> BusinessRules | None:
