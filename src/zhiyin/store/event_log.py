@@ -10,21 +10,22 @@ Four stores keep the same promises (``zhiyin.testing.store_contracts``):
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from itertools import chain
+from typing import Protocol
 
 import msgspec
 
 from zhiyin.base.errors import DataError
 from zhiyin.data.record import EventRecord
-from zhiyin.store.names import check_id
+from zhiyin.store.names import check_ids
 
 MAX_EVENT_BYTES = 1 << 20
 """The largest event a log takes, packed. It also bounds what a damaged length can claim."""
 
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EventRecord).decode
 
 
@@ -36,6 +37,10 @@ class LogStatus:
     end: int
     failing: str = ""
     notes: tuple[str, ...] = ()
+
+
+Batch = tuple[Sequence[int], list[EventRecord]]
+"""Positions, ascending, and the events that stand there."""
 
 
 class EventLog(Protocol):
@@ -58,6 +63,10 @@ class EventLog(Protocol):
         """Durable events beyond a position, oldest first, up to those that are there when the reading gets to them."""
         ...
 
+    def batches(self, after: int = 0) -> Iterator[Batch]:
+        """What ``read`` gives, as many at a time as is cheap and never none: for whoever folds them all."""
+        ...
+
     def erase(self, *, users: Collection[str] = (), sessions: Collection[str] = ()) -> int:
         """Remove every event of these users for good, and those of these sessions that name no user; say how many.
 
@@ -76,17 +85,53 @@ class EventLog(Protocol):
         ...
 
 
-class Packed(NamedTuple):
-    """An event on its way to the disk: its id, and all of it as msgpack."""
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Events on their way to the disk, in columns: the id of each, all of it as msgpack, and itself."""
 
-    event_id: str
-    payload: bytes
-    record: EventRecord
+    ids: list[str]
+    payloads: list[bytes]
+    records: list[EventRecord]
+    size: int
+    """Bytes of all payloads."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int]) -> Packed:
+        """Some of them, in the order of ``rows``."""
+        payloads = [self.payloads[row] for row in rows]
+        return Packed([self.ids[row] for row in rows], payloads, [self.records[row] for row in rows], sum(map(len, payloads)))
 
 
-def packed(records: Sequence[EventRecord]) -> list[Packed]:
+def joined(parts: Sequence[Packed]) -> Packed:
+    """All of several, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    ids, payloads, records = ([*chain.from_iterable(c)] for c in zip(*((p.ids, p.payloads, p.records) for p in parts), strict=True))
+    return Packed(ids, payloads, records, sum(part.size for part in parts))
+
+
+def packed(records: Sequence[EventRecord]) -> Packed:
     """Events as bytes. Raises DataError for one that no store can keep, so that it fails alone and not in a group."""
-    return [_packed(record) for record in records]
+    ids = [record.event_id for record in records]
+    check_ids("event_id", ids)
+    check_ids("user of an event", [record.user for record in records if record.user is not None])
+    check_ids("session of an event", [record.session for record in records if record.session is not None])
+    try:
+        payloads = list(map(_encode, records))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        payloads = list(map(_encoded, records))  # says which one it is
+    if max(map(len, payloads), default=0) > MAX_EVENT_BYTES:
+        large, size = next((name, len(payload)) for name, payload in zip(ids, payloads, strict=True) if len(payload) > MAX_EVENT_BYTES)
+        raise DataError(f"event '{large}' has {size:,} bytes, more than {MAX_EVENT_BYTES:,}", "Shorten its context.")
+    return Packed(ids, payloads, list(records), sum(map(len, payloads)))
+
+
+def each(batches: Iterable[Batch]) -> Iterator[tuple[int, EventRecord]]:
+    """The events of batches, one by one."""
+    for positions, records in batches:
+        yield from zip(positions, records, strict=True)
 
 
 def unpacked(payload: bytes | memoryview) -> EventRecord:
@@ -94,16 +139,8 @@ def unpacked(payload: bytes | memoryview) -> EventRecord:
     return _decode(payload)
 
 
-def _packed(record: EventRecord) -> Packed:
-    check_id("event_id", record.event_id)
-    if record.user is not None:
-        check_id("user of an event", record.user)
-    if record.session is not None:
-        check_id("session of an event", record.session)
+def _encoded(record: EventRecord) -> bytes:
     try:
-        payload = _encoder.encode(record)
+        return _encode(record)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"event '{record.event_id}' cannot be stored: {error}", "Use text, numbers, lists and tables of them.") from None
-    if len(payload) > MAX_EVENT_BYTES:
-        raise DataError(f"event '{record.event_id}' has {len(payload):,} bytes, more than {MAX_EVENT_BYTES:,}", "Shorten its context.")
-    return Packed(record.event_id, payload, record)

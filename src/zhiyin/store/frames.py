@@ -1,10 +1,11 @@
-"""How an event stands in a segment file: found again, checked, and put right when one bit flipped.
+"""How events stand in a segment file: found again, checked, and put right when one bit flipped.
 
     mark 4 bytes | crc32 4 | length 4 | position 8 | payload        little endian; the crc covers all that follows it
 
-The mark (version 1) is no valid UTF-8, so text never looks like it: after damage the next frame is found by its mark.
+``position`` is that of the first event in the payload (``frame_events``), the others follow it one by one; in version 1
+there was only one. The mark is no valid UTF-8, so text never looks like it: after damage the next frame is found by its mark.
 A single flipped bit anywhere in a frame is found and turned back, for its crc says which one it was; anything worse
-is told as a gap, never as an event.
+is told as a gap, never as events.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from typing import NamedTuple
 
 from zhiyin.store.event_log import MAX_EVENT_BYTES
 
-MARK = b"\xffZ\xfe1"
+MARK = b"\xffZ\xfe2"
+MARKS = (MARK, b"\xffZ\xfe1")
+"""The mark that is written, and all that are read."""
+MAX_PAYLOAD = MAX_EVENT_BYTES + 16
+"""The largest event and what makes a list of it; bounds what a damaged length can claim."""
 HEADER = struct.Struct("<4sIIQ")
 _CHECKED = struct.Struct("<IQ")
 _CRC = struct.Struct("<I")
@@ -41,7 +46,7 @@ class Gap(NamedTuple):
 
 
 def framed(position: int, payload: bytes) -> bytes:
-    """The bytes to append for an event."""
+    """The bytes to append for a payload."""
     checked = _CHECKED.pack(len(payload), position) + payload
     return MARK + _CRC.pack(zlib.crc32(checked)) + checked
 
@@ -65,7 +70,7 @@ def _sound(data: bytes, at: int) -> Frame | None:
         return None
     mark, crc, length, position = HEADER.unpack_from(data, at)
     end = at + HEADER.size + length
-    if mark != MARK or end > len(data) or zlib.crc32(data[at + 8 : end]) != crc:
+    if mark not in MARKS or end > len(data) or zlib.crc32(data[at + 8 : end]) != crc:
         return None
     return Frame(at, end, position, data[at + HEADER.size : end], False)
 
@@ -88,19 +93,18 @@ def _repaired(data: bytes, at: int) -> Frame | None:
     if len(data) - at < HEADER.size:
         return None
     mark, crc, said, _ = HEADER.unpack_from(data, at)
-    if mark != MARK:
-        if (int.from_bytes(mark, "little") ^ int.from_bytes(MARK, "little")).bit_count() != 1:
-            return None
-        return _turned(data[at : at + 4], MARK, data, at)
+    if mark not in MARKS:
+        meant = next((m for m in MARKS if (int.from_bytes(mark, "little") ^ int.from_bytes(m, "little")).bit_count() == 1), None)
+        return None if meant is None else _turned(mark, meant, data, at)
     for bit in range(32):
         length = said ^ 1 << bit
         end = at + HEADER.size + length
-        if length <= MAX_EVENT_BYTES and end <= len(data):
+        if length <= MAX_PAYLOAD and end <= len(data):
             checked = _CRC.pack(length) + data[at + 12 : end]
             if zlib.crc32(checked) == crc:
                 return Frame(at, end, int.from_bytes(checked[4:12], "little"), checked[12:], True)
     end = at + HEADER.size + said
-    if said > MAX_EVENT_BYTES or end > len(data):
+    if said > MAX_PAYLOAD or end > len(data):
         return None
     wrong = zlib.crc32(data[at + 8 : end]) ^ crc
     if wrong.bit_count() == 1:  # in the checksum itself
@@ -117,5 +121,5 @@ def _repaired(data: bytes, at: int) -> Frame | None:
 def _turned(old: bytes, new: bytes, data: bytes, at: int) -> Frame | None:
     """The frame whose only damage is ``old`` in place of ``new``, in its first eight bytes."""
     head = data[at : at + 8].replace(old, new, 1)
-    frame = _sound(head + data[at + 8 : at + HEADER.size + MAX_EVENT_BYTES], 0)
+    frame = _sound(head + data[at + 8 : at + HEADER.size + MAX_PAYLOAD], 0)
     return frame and Frame(at, at + frame.end, frame.position, frame.payload, True)

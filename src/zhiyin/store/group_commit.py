@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from zhiyin.base.errors import StoreBusyError, StoreError, ZhiyinError
-from zhiyin.store.event_log import Packed
+from zhiyin.store.event_log import Packed, joined
 
-Commit = Callable[[Sequence[Packed]], list[bool]]
+Commit = Callable[[Packed], list[bool]]
 
 GROUP_BYTES = 8 << 20
 """A group is closed at this size, so that nobody waits long for what others sent."""
@@ -26,16 +26,16 @@ class GroupCommit:
         self._commit = commit
         self._name = name
         self._max_waiting = max_waiting_bytes
-        self._waiting: deque[tuple[list[Packed] | Callable[[], object], int, Future[list[bool]]]] = deque()
+        self._waiting: deque[tuple[Packed | Callable[[], object], int, Future[list[bool]]]] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition(threading.Lock())
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="zhiyin-log", daemon=True)
         self._thread.start()
 
-    def submit(self, events: list[Packed]) -> Future[list[bool]]:
+    def submit(self, events: Packed) -> Future[list[bool]]:
         """Put events in the queue. Raises StoreBusyError when it is full."""
-        return self._put(events, sum(len(event.payload) for event in events))
+        return self._put(events, events.size)
 
     def between(self, work: Callable[[], object]) -> None:
         """Run something between two groups, on the thread that commits, and wait; what it raises is raised here."""
@@ -48,7 +48,7 @@ class GroupCommit:
             self._changed.notify()
         self._thread.join()
 
-    def _put(self, what: list[Packed] | Callable[[], object], size: int) -> Future[list[bool]]:
+    def _put(self, what: Packed | Callable[[], object], size: int) -> Future[list[bool]]:
         future: Future[list[bool]] = Future()
         future.set_running_or_notify_cancel()  # what is in the queue will be written: it can no longer be cancelled
         with self._changed:
@@ -73,21 +73,20 @@ class GroupCommit:
     def _take_one_group(self) -> None:
         what, size, future = self._waiting.popleft()
         taken = size
-        if not isinstance(what, list):
+        if not isinstance(what, Packed):
             _settle(future, what)
         else:
-            group = [(future, len(what))]
-            events = list(what)
-            while self._waiting and taken < GROUP_BYTES and isinstance(more := self._waiting[0][0], list):
+            group, parts = [(future, len(what))], [what]
+            while self._waiting and taken < GROUP_BYTES and isinstance(more := self._waiting[0][0], Packed):
                 _, size, future = self._waiting.popleft()
                 group.append((future, len(more)))
-                events += more
+                parts.append(more)
                 taken += size
-            self._answer(group, events)
+            self._answer(group, joined(parts))
         with self._changed:
             self._waiting_bytes -= taken
 
-    def _answer(self, group: list[tuple[Future[list[bool]], int]], events: list[Packed]) -> None:
+    def _answer(self, group: list[tuple[Future[list[bool]], int]], events: Packed) -> None:
         try:
             answers = self._commit(events)
         except Exception as error:

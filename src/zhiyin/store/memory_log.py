@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from zhiyin.base.errors import StoreError
 from zhiyin.data.record import EventRecord
-from zhiyin.store.event_log import LogStatus, packed
+from zhiyin.store.event_log import Batch, LogStatus, each, packed
 
 
 class MemoryLog:
@@ -41,11 +41,16 @@ class MemoryLog:
 
     def read(self, after: int = 0) -> Iterator[tuple[int, EventRecord]]:
         """See ``EventLog.read``."""
+        return each(self.batches(after))
+
+    def batches(self, after: int = 0) -> Iterator[Batch]:
+        """See ``EventLog.batches``."""
         if self._closed:
             raise StoreError("the event log is closed", "Open it again.")
         with self._lock:
-            found = [(position, record) for position, record in self._events.items() if position > after]
-        yield from found
+            found = {position: record for position, record in self._events.items() if position > after}
+        if found:
+            yield [*found], [*found.values()]
 
     def erase(self, *, users: Collection[str] = (), sessions: Collection[str] = ()) -> int:
         """See ``EventLog.erase``."""

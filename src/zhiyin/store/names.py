@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zhiyin.base.errors import DataError
 
 MAX_ID_BYTES = 512
@@ -22,3 +24,11 @@ def check_id(what: str, value: str) -> None:
         raise DataError(f"the {what} {value[:60]!r} is not text (half a surrogate pair)", "Send it as UTF-8.") from None
     if size > MAX_ID_BYTES:
         raise DataError(f"the {what} '{value[:60]}...' has {size:,} bytes, more than {MAX_ID_BYTES}", "Shorten it.")
+
+
+def check_ids(what: str, values: Sequence[str]) -> None:
+    """``check_id`` of many; where all are plain, one look at all of them together."""
+    whole = "".join(values)
+    if not (whole.isascii() and "\0" not in whole and all(values) and max(map(len, values), default=0) <= MAX_ID_BYTES):
+        for value in values:
+            check_id(what, value)

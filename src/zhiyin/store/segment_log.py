@@ -1,4 +1,4 @@
-"""The event log in files of its own: one write and one flush for all that wait, and a checksum on every event.
+"""The event log in files of its own: one write, one flush and few checksums for all that wait.
 
     log/
       00000000000000000001.log    events from position 1 on, appended to until 16 MB, then never again (but for erasing)
@@ -28,10 +28,11 @@ from zhiyin.base.errors import StoreError
 from zhiyin.data.record import EventRecord
 from zhiyin.store.disk import Disk
 from zhiyin.store.event_ids import IdTable
-from zhiyin.store.event_log import LogStatus, packed, unpacked
+from zhiyin.store.event_log import Batch, LogStatus, each, packed, unpacked
+from zhiyin.store.frame_events import events_in
 from zhiyin.store.frames import Frame, Gap, frame_at
 from zhiyin.store.group_commit import GroupCommit
-from zhiyin.store.segment_writer import BOOT, END, WORDS, SegmentWriter
+from zhiyin.store.segment_writer import BOOT, END, NEWEST, WORDS, SegmentWriter
 from zhiyin.store.segments import FullSegment, SegmentFolder, damage_said, frames_from, look_through, table_of, without
 
 Access = Literal["own", "share", "read"]
@@ -39,6 +40,8 @@ Access = Literal["own", "share", "read"]
 SEGMENT_BYTES = 16 << 20
 _MOST_NOTES = 100
 _MOST_PLACES = 16
+_Place = tuple[int, int, int]
+"""A segment, where in it a frame starts, and the position of its first event."""
 
 
 class SegmentLog:
@@ -62,7 +65,7 @@ class SegmentLog:
         self._name = f"event log '{folder}'"
         self._notes: list[str] = []
         self._noted: set[str] = set()
-        self._places: dict[int, tuple[int, int]] = {}  # where readers stopped: position -> segment, offset
+        self._places: dict[int, _Place] = {}  # where readers stopped, by the position of the last event they had
         self._erasing = threading.Lock()
         self._closed = False
         self._writer: SegmentWriter | None = None
@@ -87,10 +90,20 @@ class SegmentLog:
         return self.submit(records).result()
 
     def read(self, after: int = 0) -> Iterator[tuple[int, EventRecord]]:
-        """See ``EventLog.read``. Takes memory for one segment; when nothing is new it costs one look at a number."""
+        """See ``EventLog.read``."""
+        return each(self.batches(after))
+
+    def batches(self, after: int = 0) -> Iterator[Batch]:
+        """See ``EventLog.batches``. Takes memory for one segment; what this process has just written is not read again, and
+        when nothing is new it costs one look at a number.
+        """
         if self._closed:
             raise StoreError(f"{self._name} is closed", "Open it again.")
         try:
+            if self._writer is not None and self._words[END] > after:
+                for position, records in self._writer.recent.since(self._words[NEWEST], after):
+                    after = position + len(records) - 1
+                    yield range(position, after + 1), records
             yield from self._read(after)
         except StoreError:
             raise
@@ -173,26 +186,27 @@ class SegmentLog:
 
     def _last_found(self) -> int:
         last = self._files.firsts()[-1]
-        events = look_through(self._disk.read(self._files.log(last))).events
-        return max((frame.position for _, frame in events), default=last - 1)
+        return look_through(self._disk.read(self._files.log(last))).last or last - 1
 
-    def _read(self, after: int) -> Iterator[tuple[int, EventRecord]]:
-        at = (0, 0)
+    def _read(self, after: int) -> Iterator[Batch]:
+        at: _Place = (0, 0, 0)
         for first, frame in self._frames(after):
             if frame.repaired:
                 self._note(f"a flipped bit at {frame.start:,} of '{self._files.log(first).name}' was put right")
             try:
-                record = unpacked(frame.payload)
+                records = events_in(frame.payload)
             except ValueError:
                 self._note(damage_said(self._files.log(first).name, Gap(frame.start, frame.end)))
                 continue
-            after, at = frame.position, (first, frame.start)
-            yield after, record
+            known = max(after + 1 - frame.position, 0)
+            if known < len(records):
+                after, at = frame.position + len(records) - 1, (first, frame.start, frame.position)
+                yield range(frame.position + known, after + 1), records[known:] if known else records
         if at[0]:
             self._places = dict([*self._places.items(), (after, at)][-_MOST_PLACES:])
 
     def _frames(self, after: int) -> Iterator[tuple[int, Frame]]:
-        """Durable frames beyond a position, each with the first position of its segment."""
+        """Durable frames that may reach beyond a position, each with the first position of its segment."""
         end = self._durable()
         if end is not None and end <= after:
             return
@@ -211,16 +225,16 @@ class SegmentLog:
                         self._note(damage_said(log.name, found))
                 elif end is not None and found.position > end:
                     return
-                elif found.position > after:
+                else:
                     yield first, found
 
     def _data(self, first: int, after: int) -> tuple[int, bytes]:
-        """A segment from the event on where a reader stopped, if that still stands there, or all of it; and where this starts."""
-        segment, start = self._places.get(after, (0, 0))
+        """A segment from the frame on where a reader stopped, if that still stands there, or all of it; and where this starts."""
+        segment, start, position = self._places.get(after, (0, 0, 0))
         if segment == first and start:
             data = self._disk.read(self._files.log(first), start)
             stopped = frame_at(data, 0)
-            if stopped is not None and stopped.position == after:
+            if stopped is not None and stopped.position == position:
                 return start, data
         return 0, self._disk.read(self._files.log(first))
 
@@ -250,8 +264,7 @@ class SegmentLog:
         new, new_ids = log.with_suffix(".log.new"), ids.with_suffix(".ids.new")
         if kept:
             self._disk.write_new(new, kept)
-            events = look_through(kept).events
-            self._disk.write_new(new_ids, table_of(events, kept).to_bytes())
+            self._disk.write_new(new_ids, table_of(look_through(kept), kept).to_bytes())
         self._group.between(lambda: writer.swap(segment, emptied=not kept))
         return removed
 

@@ -11,8 +11,9 @@ from zhiyin.base.errors import StoreError
 from zhiyin.store.disk import FileLock
 from zhiyin.store.event_ids import Hashes, Sieve, hashed
 from zhiyin.store.event_log import Packed
-from zhiyin.store.frames import Gap, framed
-from zhiyin.store.segments import FullSegment, OpenSegment, SegmentFolder, damage_said, save_table
+from zhiyin.store.frames import MARKS, Gap
+from zhiyin.store.recent import Recent
+from zhiyin.store.segments import FullSegment, OpenSegment, SegmentFolder, damage_said, save_table, written
 
 END, NEWEST, BOOT, WORDS = range(4)
 """The numbers processes share: last durable position, first position of the newest segment, in which boot they were said."""
@@ -40,12 +41,13 @@ class SegmentWriter:
         self._rolling = False
         self._boot = self._disk.boot()
         self.failing = ""
+        self.recent = Recent()
         firsts = files.firsts() or [1]
         self.full = [FullSegment(files, first, self._tell) for first in firsts[:-1]]
         self._sieve.add([segment.load().hashes for segment in self.full])
         self._open = self._opened(firsts[-1])
 
-    def commit(self, events: Sequence[Packed]) -> list[bool]:
+    def commit(self, events: Packed) -> list[bool]:
         """Make events durable; which of them were new. Raises StoreError if none was kept."""
         try:
             with self._turn():
@@ -55,11 +57,13 @@ class SegmentWriter:
                     return []
                 if self._rolling or self._open.size >= self._segment_bytes:
                     self._roll()
-                fresh = self._fresh(events)
-                if fresh:
-                    self._write(fresh)
-                left = {event_id: True for event_id, _, _ in fresh}
-                return [left.pop(event.event_id, False) for event in events]
+                fresh, hashes = self._fresh(events)
+                if len(fresh):
+                    self._write(fresh, hashes)
+                if len(fresh) == len(events):
+                    return [True] * len(events)
+                left = dict.fromkeys(fresh.ids, True)
+                return [left.pop(event_id, False) for event_id in events.ids]
         except OSError as error:
             self.failing = f"event log '{self._files.folder}' cannot write: {error.strerror or error}"
             raise StoreError(self.failing, "Nothing of this call was kept; make it again once the disk is well.") from None
@@ -123,11 +127,12 @@ class SegmentWriter:
         data = self._disk.read(path, segment.size)
         if not segment.size:
             self._files.check_version(data, segment.first)
+            self._rolling = data[:4] in MARKS[1:]  # an older zhiyin takes its segment for its own: it shall see a newer one
         before = segment.size
         found = segment.absorb(data)
         for gap in found.damage:
             self._tell(segment.first, gap)
-        for _, frame in found.events:
+        for _, frame in found.frames:
             if frame.repaired:
                 self._note(f"a flipped bit at {before + frame.start:,} of '{path.name}' was put right")
         torn = before + len(data) - found.end
@@ -137,22 +142,18 @@ class SegmentWriter:
         segment.file.sync()  # what another process wrote before it died may still be on its way
         self._publish(segment)
 
-    def _fresh(self, events: Sequence[Packed]) -> list[tuple[str, int, bytes]]:
-        """Those of the events that are new, each once: id, hash, payload."""
-        known = self._open.ids
-        payloads: dict[str, bytes] = {}
-        for event in events:
-            if event.event_id not in known:
-                payloads.setdefault(event.event_id, event.payload)
-        ids = list(payloads)
-        hashes = [hashed(event_id) for event_id in ids]
-        if ids and self._sieve:
-            column = np.array(hashes, np.uint64)
-            maybe = np.flatnonzero(self._sieve.maybe(column))
-            if len(maybe):
-                old = self._known(column[maybe], [ids[i] for i in maybe])
-                return [(i, h, payloads[i]) for i, h in zip(ids, hashes, strict=True) if i not in old]
-        return [(i, h, payloads[i]) for i, h in zip(ids, hashes, strict=True)]
+    def _fresh(self, events: Packed) -> tuple[Packed, Hashes]:
+        """Those of the events that are new, each once, and the hashes of their ids."""
+        known, distinct = self._open.ids, set(events.ids)
+        if len(distinct) < len(events) or not known.isdisjoint(distinct):
+            first = {event_id: row for row, event_id in reversed([*enumerate(events.ids)])}
+            events = events.take(sorted(row for event_id, row in first.items() if event_id not in known))
+        hashes = hashed(events.ids)
+        if self._sieve and len(maybe := np.flatnonzero(self._sieve.maybe(hashes))):
+            old = self._known(hashes[maybe], [events.ids[row] for row in maybe])
+            new = [row for row, event_id in enumerate(events.ids) if event_id not in old]
+            return events.take(new), hashes[new]
+        return events, hashes
 
     def _known(self, hashes: Hashes, ids: Sequence[str]) -> set[str]:
         """Those of the ids that stand in full segments; retries are mostly recent, so the newest are asked first."""
@@ -165,19 +166,14 @@ class SegmentWriter:
             old.update(i for i, known in zip(asked, segment.known(hashes[left], asked), strict=True) if known)
         return old
 
-    def _write(self, fresh: Sequence[tuple[str, int, bytes]]) -> None:
+    def _write(self, fresh: Packed, hashes: Hashes) -> None:
         segment = self._open
-        frames: list[bytes] = []
-        events: list[tuple[str, int, int]] = []
-        at = 0
-        for position, (event_id, value, payload) in enumerate(fresh, segment.next):
-            frames.append(framed(position, payload))
-            events.append((event_id, value, at))
-            at += len(frames[-1])
+        frames, starts = written(segment.next, fresh.payloads)
         data = b"".join(frames)
         self._put(data)
-        segment.add(data, events)
-        segment.next += len(events)
+        segment.add(data, fresh.ids, hashes, starts)
+        self.recent.add(segment.first, segment.next, fresh.records)
+        segment.next += len(fresh)
         self._publish(segment)
         self.failing = ""
 

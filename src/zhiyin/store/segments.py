@@ -9,57 +9,82 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
+import numpy as np
 
 from zhiyin.base.errors import StoreError
 from zhiyin.store.disk import Disk
 from zhiyin.store.event_ids import Hashes, IdTable, hashed
-from zhiyin.store.event_log import MAX_EVENT_BYTES
-from zhiyin.store.frames import HEADER, MARK, Frame, Gap, frame_at, framed, scan
+from zhiyin.store.frame_events import ids_in, parcels, parts_in
+from zhiyin.store.frames import HEADER, MARK, MAX_PAYLOAD, Frame, Gap, frame_at, framed, scan
 
-_USUAL_EVENT_BYTES = 4096
+_USUAL_FRAME_BYTES = 1 << 14
 
-
-class _Id(msgspec.Struct):
-    event_id: str
-
-
-_decode_id = msgspec.msgpack.Decoder(_Id).decode
+_Ids = list[str]
 
 
 class Found(NamedTuple):
-    """What a segment holds from an offset on: its events with their ids, damage between them, and where what is sound ends."""
+    """What a segment holds from an offset on: its frames with the ids in them, damage between them, and where what is sound ends."""
 
-    events: list[tuple[str, Frame]]
+    frames: list[tuple[_Ids, Frame]]
     damage: list[Gap]
     end: int
+
+    @property
+    def last(self) -> int:
+        """The last position, 0 where there is none."""
+        return max((frame.position + len(ids) - 1 for ids, frame in self.frames), default=0)
+
+    def columns(self) -> tuple[_Ids, Hashes]:
+        """The ids of all events, and where the frame of each starts."""
+        starts = np.array([frame.start for _, frame in self.frames], np.uint64)
+        return [*chain.from_iterable(ids for ids, _ in self.frames)], np.repeat(starts, [len(ids) for ids, _ in self.frames])
 
 
 def look_through(data: bytes) -> Found:
     """Read the ids of all events; a gap that reaches the end is not damage but beyond the end."""
-    events: list[tuple[str, Frame]] = []
+    frames: list[tuple[_Ids, Frame]] = []
     damage: list[Gap] = []
     end = 0
     for found in scan(data):
         if isinstance(found, Frame):
             try:
-                events.append((_decode_id(found.payload).event_id, found))
-            except (msgspec.DecodeError, ValueError):
+                ids = ids_in(found.payload)
+            except ValueError:
+                ids = []
+            if ids:
+                frames.append((ids, found))
+            else:
                 found = Gap(found.start, found.end)
         if isinstance(found, Frame) or found.end < len(data):
             end = found.end
         if isinstance(found, Gap) and found.end < len(data):
             damage.append(found)
-    return Found(events, damage, end)
+    return Found(frames, damage, end)
 
 
-def table_of(events: Sequence[tuple[str, Frame]], data: bytes) -> IdTable:
+def table_of(found: Found, data: bytes) -> IdTable:
     """The table of ids of a segment with these bytes."""
-    hashes = [hashed(event_id) for event_id, _ in events]
-    return IdTable.of(hashes, [frame.start for _, frame in events], len(data), zlib.crc32(data))
+    ids, starts = found.columns()
+    return IdTable.of(hashed(ids), starts, len(data), zlib.crc32(data))
+
+
+def written(position: int, payloads: Sequence[bytes]) -> tuple[list[bytes], Hashes]:
+    """The frames of events from a position on, and for each event where its frame starts among them."""
+    frames: list[bytes] = []
+    counts: list[int] = []
+    starts: list[int] = []
+    at = 0
+    for n, payload in parcels(payloads):
+        frames.append(framed(position, payload))
+        counts.append(n)
+        starts.append(at)
+        position += n
+        at += len(frames[-1])
+    return frames, np.repeat(np.array(starts, np.uint64), counts)
 
 
 class SegmentFolder:
@@ -99,7 +124,7 @@ class SegmentFolder:
         found = look_through(data)
         for gap in [*found.damage, *([Gap(found.end, len(data))] if found.end < len(data) else [])]:
             tell(first, gap)
-        return table_of(found.events, data)
+        return table_of(found, data)
 
 
 class FullSegment:
@@ -131,7 +156,8 @@ class FullSegment:
         """For each id with its hash, whether the segment holds an event with exactly this id."""
         try:
             places = self._fitting_table().starts(hashes)
-            return [any(self._id_at(start) == event_id for start in starts) for event_id, starts in zip(ids, places, strict=True)]
+            read = {start: self._ids_at(start) for start in set(chain.from_iterable(places))}
+            return [any(event_id in read[start] for start in starts) for event_id, starts in zip(ids, places, strict=True)]
         except FileNotFoundError:
             return [False] * len(ids)  # another process erased all that was in it
 
@@ -146,16 +172,16 @@ class FullSegment:
             self._table = self._table or self.load()
         return self._table
 
-    def _id_at(self, start: int) -> str | None:
+    def _ids_at(self, start: int) -> frozenset[str]:
         path, disk = self._files.log(self.first), self._files.disk
-        for size in (_USUAL_EVENT_BYTES, MAX_EVENT_BYTES + HEADER.size):
+        for size in (_USUAL_FRAME_BYTES, MAX_PAYLOAD + HEADER.size):
             frame = frame_at(disk.read(path, start, size), 0)
             if frame is not None:
                 try:
-                    return _decode_id(frame.payload).event_id
+                    return frozenset(ids_in(frame.payload))
                 except ValueError:
-                    return None
-        return None  # damaged: who sends it again brings it back
+                    break
+        return frozenset()  # damaged: who sends it again brings it back
 
 
 class OpenSegment:
@@ -171,12 +197,11 @@ class OpenSegment:
         self._hashes = array("Q")
         self._starts = array("Q")
 
-    def add(self, data: bytes, events: Sequence[tuple[str, int, int]]) -> None:
-        """Events (id, hash, start within ``data``) that now stand at the end of the file."""
-        for event_id, value, start in events:
-            self.ids.add(event_id)
-            self._hashes.append(value)
-            self._starts.append(self.size + start)
+    def add(self, data: bytes, ids: _Ids, hashes: Hashes, starts: Hashes) -> None:
+        """Events (id, its hash, start of its frame within ``data``) that now stand at the end of the file."""
+        self.ids.update(ids)
+        self._hashes.frombytes(hashes.tobytes())
+        self._starts.frombytes((starts + np.uint64(self.size)).tobytes())
         self.size += len(data)
         self._crc = zlib.crc32(data, self._crc)
 
@@ -184,10 +209,11 @@ class OpenSegment:
         """Take in what was found in the file beyond ``size``, up to where it is sound."""
         found = look_through(data)
         base = self.size
-        self.add(data[: found.end], [(event_id, hashed(event_id), frame.start) for event_id, frame in found.events])
-        if found.events:
-            self.next = max(frame.position for _, frame in found.events) + 1
-        return Found(found.events, [Gap(base + gap.start, base + gap.end) for gap in found.damage], base + found.end)
+        ids, starts = found.columns()
+        self.add(data[: found.end], ids, hashed(ids), starts)
+        if found.frames:
+            self.next = found.last + 1
+        return Found(found.frames, [Gap(base + gap.start, base + gap.end) for gap in found.damage], base + found.end)
 
     def table(self) -> IdTable:
         """Its table of ids, for when it is full."""
@@ -205,7 +231,7 @@ def save_table(files: SegmentFolder, first: int, table: IdTable) -> None:
 
 
 def without(data: bytes, needles: Sequence[bytes], gone: Callable[[bytes], bool], intact: bool) -> tuple[bytes, int] | None:
-    """A segment's bytes less the events that ``gone(payload)`` names, and how many they are; None if all may stay.
+    """A segment's bytes less the events that ``gone(bytes of one)`` names, and how many they are; None if all may stay.
 
     ``needles`` are bytes one of which such an event contains; in an ``intact`` segment without them nothing is read.
     Damaged parts go as well: nobody can say whose they were.
@@ -216,17 +242,29 @@ def without(data: bytes, needles: Sequence[bytes], gone: Callable[[bytes], bool]
     removed = 0
     changed = False
     for found in scan(data):
-        if isinstance(found, Gap) or (any(needle in found.payload for needle in needles) and gone(found.payload)):
-            removed += isinstance(found, Frame)
-            changed = True
-        else:
-            kept.append(_rewritten(data, found))
-            changed |= found.repaired
-    return (b"".join(kept), removed) if changed else None
+        changed |= isinstance(found, Gap) or found.repaired
+        if isinstance(found, Frame):
+            rest, n = _rest(found, gone) if any(needle in found.payload for needle in needles) else (b"", 0)
+            kept.append(rest if n else framed(found.position, found.payload) if found.repaired else data[found.start : found.end])
+            removed += n
+    return (b"".join(kept), removed) if changed or removed else None
 
 
-def _rewritten(data: bytes, frame: Frame) -> bytes:
-    return framed(frame.position, frame.payload) if frame.repaired else data[frame.start : frame.end]
+def _rest(frame: Frame, gone: Callable[[bytes], bool]) -> tuple[bytes, int]:
+    """Frames of the events of a frame that stay, at their positions, and how many do not; an unreadable one counts as one."""
+    try:
+        parts = parts_in(frame.payload)
+    except ValueError:
+        return b"", 1
+    staying = [not gone(part) for part in parts]
+    frames: list[bytes] = []
+    at = 0
+    for stays, run in groupby(staying):
+        n = len(list(run))
+        if stays:
+            frames += written(frame.position + at, parts[at : at + n])[0]
+        at += n
+    return b"".join(frames), staying.count(False)
 
 
 def damage_said(name: str, gap: Gap) -> str:

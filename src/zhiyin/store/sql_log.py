@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from zhiyin.base.errors import StoreError
 from zhiyin.data.record import EventRecord
-from zhiyin.store.event_log import LogStatus, Packed, packed, unpacked
+from zhiyin.store.event_log import Batch, LogStatus, Packed, each, packed, unpacked
 from zhiyin.store.group_commit import GroupCommit
 from zhiyin.store.sql import Database, chunks
 
@@ -27,6 +27,8 @@ _EVENTS = sa.Table(
 )
 _LOCK = 0x7A68_6C6F  # of this table's writers, in PostgreSQL
 _PAGE = 1000
+_Row = tuple[str, str | None, str | None, bytes]
+"""Id, user, session, payload."""
 
 
 class SqlLog:
@@ -52,16 +54,20 @@ class SqlLog:
         return self.submit(records).result()
 
     def read(self, after: int = 0) -> Iterator[tuple[int, EventRecord]]:
-        """See ``EventLog.read``. A page at a time: no transaction stays open between two of them."""
+        """See ``EventLog.read``."""
+        return each(self.batches(after))
+
+    def batches(self, after: int = 0) -> Iterator[Batch]:
+        """See ``EventLog.batches``. A page at a time: no transaction stays open between two of them."""
         if self._closed:
             raise StoreError(f"{self._name} is closed", "Open it again.")
         page = sa.select(_EVENTS.c.position, _EVENTS.c.payload).order_by(_EVENTS.c.position).limit(_PAGE)
         while True:
             with self._database.reading() as connection:
                 rows = connection.execute(page.where(_EVENTS.c.position > after)).all()
-            for position, payload in rows:
-                after = position
-                yield position, _read_back(payload, position, self._name)
+            if rows:
+                after = rows[-1].position
+                yield [row.position for row in rows], [_read_back(row.payload, row.position, self._name) for row in rows]
             if len(rows) < _PAGE:
                 return
 
@@ -89,7 +95,7 @@ class SqlLog:
             self._group.close()
             self._database.close()
 
-    def _commit(self, events: Sequence[Packed]) -> list[bool]:
+    def _commit(self, events: Packed) -> list[bool]:
         if not events and not self._failing:
             return []
         try:
@@ -109,38 +115,37 @@ class SqlLog:
             return int(connection.execute(sa.select(sa.func.max(_EVENTS.c.position))).scalar() or 0)
 
 
-def _insert(connection: sa.Connection, events: Sequence[Packed]) -> tuple[list[bool], int]:
+def _insert(connection: sa.Connection, events: Packed) -> tuple[list[bool], int]:
     """Which events were new, and the last position now (0 if none was)."""
-    first: dict[str, Packed] = {}
-    for event in events:
-        first.setdefault(event.event_id, event)
+    first: dict[str, _Row] = {}
+    for name, record, payload in zip(events.ids, events.records, events.payloads, strict=True):
+        first.setdefault(name, (name, record.user, record.session, payload))
     if not first:
         return [], 0
     insert = _insert_sqlite if connection.dialect.name == "sqlite" else _insert_postgresql
     new, end = insert(connection, first)
     left = dict.fromkeys(new, True)
-    return [left.pop(event.event_id, False) for event in events], end
+    return [left.pop(name, False) for name in events.ids], end
 
 
-def _insert_sqlite(connection: sa.Connection, events: Mapping[str, Packed]) -> tuple[list[str], int]:
+def _insert_sqlite(connection: sa.Connection, events: Mapping[str, _Row]) -> tuple[list[str], int]:
     """Ids that were new. The driver's own calls: they cost a third of SQLAlchemy's for rows by the hundred."""
     asked = "SELECT event_id FROM zhiyin_events WHERE event_id IN (SELECT value FROM json_each(?))"
     known = set(connection.exec_driver_sql(asked, (msgspec.json.encode(list(events)).decode(),)).scalars())
-    rows = [(name, e.record.user, e.record.session, e.payload) for name, e in events.items() if name not in known]
+    rows = [row for name, row in events.items() if name not in known]
     if not rows:
         return [], 0
     connection.exec_driver_sql("INSERT INTO zhiyin_events (event_id, user_id, session_id, payload) VALUES (?, ?, ?, ?)", rows)
     return [row[0] for row in rows], int(connection.exec_driver_sql("SELECT max(position) FROM zhiyin_events").scalar_one())
 
 
-def _insert_postgresql(connection: sa.Connection, events: Mapping[str, Packed]) -> tuple[list[str], int]:
+def _insert_postgresql(connection: sa.Connection, events: Mapping[str, _Row]) -> tuple[list[str], int]:
     """Ids that were new, in one statement."""
     insert = """
         INSERT INTO zhiyin_events (event_id, user_id, session_id, payload)
         SELECT e, u, s, p FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[]) WITH ORDINALITY AS given(e, u, s, p, n) ORDER BY n
         ON CONFLICT (event_id) DO NOTHING RETURNING event_id, position"""
-    who = [(e.record.user, e.record.session, e.payload) for e in events.values()]
-    rows = connection.exec_driver_sql(insert, (list(events), *([column[i] for column in who] for i in range(3)))).all()
+    rows = connection.exec_driver_sql(insert, tuple(map(list, zip(*events.values(), strict=True)))).all()
     return [row[0] for row in rows], max((row[1] for row in rows), default=0)
 
 

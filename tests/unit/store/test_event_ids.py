@@ -52,4 +52,4 @@ def test_a_damaged_table_is_none() -> None:
 
 
 def test_hashes_are_the_same_in_every_process() -> None:
-    assert hashed("知音") == 10614091765158713800
+    assert hashed(["知音", "zhiyin"]).tolist() == [10614091765158713800, 16516217994315369912]

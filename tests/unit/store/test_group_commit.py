@@ -29,10 +29,10 @@ class Slow:
         self.groups: list[list[str]] = []
         self.error: Exception | None = None
 
-    def commit(self, group: Sequence[Packed]) -> list[bool]:
+    def commit(self, group: Packed) -> list[bool]:
         self.begun.release()
         self.go.acquire()
-        self.groups.append([one.event_id for one in group])
+        self.groups.append(group.ids)
         if self.error:
             raise self.error
         return [True] * len(group)
@@ -53,7 +53,7 @@ def test_all_that_wait_share_one_commit() -> None:
 
 def test_what_waits_is_bounded() -> None:
     slow = Slow()
-    one = len(packed(events(1, 1))[0].payload)
+    one = packed(events(1, 1)).size
     group = GroupCommit(slow.commit, name="event log 'x'", max_waiting_bytes=3 * one)
     first = group.submit(packed(events(1, 1)))
     slow.begun.acquire()
@@ -88,7 +88,7 @@ def test_a_failure_reaches_everybody_in_the_group_and_nobody_else() -> None:
     assert group.submit(packed(events(1))).result() == [True], "it goes on"
     group.close()
     with pytest.raises(StoreError, match="the log is closed"):
-        group.submit([])
+        group.submit(packed([]))
 
 
 def test_close_writes_what_waits() -> None:

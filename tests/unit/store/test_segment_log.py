@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from zhiyin.base.errors import StoreError
-from zhiyin.store.frames import Frame, scan
+from zhiyin.store.event_log import packed
+from zhiyin.store.frames import MARK, MARKS, Frame, framed, scan
 from zhiyin.store.segment_log import SegmentLog
 from zhiyin.testing.disks import MemoryDisk
 from zhiyin.testing.store_contracts import event, events
@@ -240,7 +241,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_later_format_is_not_taken_for_damage() -> None:
     disk = filled()
-    disk.content(ONLY)[:] = disk.content(ONLY).replace(b"\xffZ\xfe1", b"\xffZ\xfe4")
+    disk.content(ONLY)[:] = disk.content(ONLY).replace(MARK, b"\xffZ\xfe4")
     with pytest.raises(StoreError, match=r"was written by a newer zhiyin .*Upgrade"):
         opened(disk)
 
@@ -303,3 +304,71 @@ def test_a_place_where_a_reader_stopped_is_checked() -> None:
     assert [record.event_id for _, record in log.read(after=20)] == ids(5, 20)
     assert [record.event_id for _, record in log.read(after=17)] == ["e18", "e19", *ids(5, 20)]
     log.close()
+
+
+def test_events_written_together_share_a_frame_and_are_erased_one_by_one() -> None:
+    disk = MemoryDisk()
+    log = opened(disk)
+    log.append(events(300))
+    assert [found.position for found in scan(bytes(disk.content(ONLY))) if isinstance(found, Frame)] == [1, 129, 257]
+    assert log.erase(users=["u1"]) == 60
+    left = [i for i in range(300) if i % 5 != 1]
+    for reopened in (False, True):
+        if reopened:
+            log.close()
+            log = opened(disk)
+        for after in (0, 1, 2, 100, 128, 129, 299, 300):
+            assert [(p, r.event_id) for p, r in log.read(after)] == [(i + 1, f"e{i}") for i in left if i + 1 > after]
+        assert log.append(events(300)[:1] + events(300)[2:6]) == [False] * 5
+    log.close()
+
+
+def test_a_flipped_bit_in_a_shared_frame_costs_nothing_and_worse_only_this_frame() -> None:
+    disk = MemoryDisk()
+    log = opened(disk)
+    log.append(events(300))
+    log.close()
+    whole, rng = bytes(disk.content(ONLY)), random.Random(3)
+    for _ in range(40):
+        disk.content(ONLY)[:] = whole
+        disk.content(ONLY)[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        log = opened(disk)
+        assert names(log) == ids(300) and "put right" in log.status().notes[0]
+        log.close()
+    disk.content(ONLY)[:] = whole
+    disk.content(ONLY)[50:60] = b"?" * 10
+    log = opened(disk)
+    assert names(log) == ids(172, 128) and log.append(events(300)) == [True] * 128 + [False] * 172
+    log.close()
+
+
+def test_a_log_of_version_1_is_read_and_goes_on_in_a_segment_of_its_own() -> None:
+    """An older zhiyin that is put back refuses the newer segment, instead of taking it for damage."""
+    disk = MemoryDisk()
+    old = b"".join(framed(position, payload).replace(MARK, MARKS[1]) for position, payload in enumerate(packed(events(5)).payloads, 1))
+    disk.make_folder(FOLDER)
+    disk.grow(ONLY).write(old)
+    log = opened(disk)
+    assert names(log) == ids(5) and log.append(events(8)) == [False] * 5 + [True] * 3
+    assert bytes(disk.content(ONLY)) == old and len(segments(disk)) == 2
+    assert names(log) == ids(8) and log.erase(users=["u1"]) == 2
+    log.close()
+    again = opened(disk)
+    assert names(again) == [name for name in ids(8) if name not in ("e1", "e6")] and again.status().notes == ()
+    again.close()
+
+
+def test_what_was_just_written_is_not_read_from_the_disk_and_not_seen_once_another_erased_it() -> None:
+    disk = MemoryDisk()
+    mine, other = (opened(disk, access="share") for _ in range(2))
+    mine.append(events(10))
+    disk.failing = {"read"}
+    assert names(mine) == ids(10) and [p for p, _ in mine.read(4)] == [5, 6, 7, 8, 9, 10]
+    disk.failing = set()
+    assert other.erase(users=["u1"]) == 2
+    assert names(mine) == [name for name in ids(10) if name not in ("e1", "e6")]
+    other.append(events(3, 10))
+    mine.append(events(3, 13))
+    assert [record.event_id for _, record in mine.read(10)] == ids(6, 10)
+    for log in (mine, other):
+        log.close()
