@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,17 @@ def flat_positions(offsets: Int64, rows: AnyArray) -> tuple[Int64, Int64]:
     lengths = offsets[1:][at] - begin  # of the lists asked for alone: there may be millions of others
     new = offsets_of(lengths)
     return np.repeat(begin - new[:-1], lengths) + np.arange(new[-1], dtype=np.int64), new
+
+
+def named_under(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """The arrays with names that say where they belong: "index.rows" for ``rows`` under "index"."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def found_under(prefix: str, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Those arrays again, by the names they had."""
+    cut = len(prefix) + 1
+    return {name[cut:]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class PrefixIndex:
 
     @classmethod
     def restore(cls, state: Mapping[str, AnyArray]) -> Self:
-        keys = np.frombuffer(np.ascontiguousarray(state["keys"]).tobytes(), f"S{KEY_BYTES}")
+        keys = np.ascontiguousarray(state["keys"]).view(f"S{KEY_BYTES}").reshape(-1)
         return cls((_Keys(keys, state["entry"]),) if len(keys) else (), int(state["n_entries"][0]))
 
     def search(self, prefix: str, k: int, weight: AnyArray) -> Int32:

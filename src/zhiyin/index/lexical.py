@@ -18,12 +18,17 @@ from functools import reduce
 from typing import Literal, Self
 
 import numpy as np
+import pyarrow as pa
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, Int64, Ragged, found_under, named_under
 from zhiyin.base.errors import ConfigError
 from zhiyin.data.slates import Slates
+from zhiyin.data.vocab import Numbers, Vocabulary
 from zhiyin.index.exact import NEVER, forbidden, top_k
-from zhiyin.index.lexical_segment import Segment, as_bytes, as_texts, grown, merged_segments, segment_of
+from zhiyin.index.lexical_segment import Segment, grown, merged_segments, segment_of
+
+FEW_TERMS = 1_000
+"""Terms up to which a restored index makes a table of them; more are found where they lie in the file."""
 
 Document = Sequence[Sequence[str]]
 """One list of terms per field of the index."""
@@ -216,8 +221,9 @@ class LexicalIndex:
     def state(self) -> dict[str, AnyArray]:
         """Arrays for safetensors; ``restore`` with the same fields and k1 gives the index back."""
         whole = self._whole()
+        terms = Vocabulary.trusted(pa.array(list(whole.place), pa.string())).arrays(FEW_TERMS)
         return {
-            "terms": as_bytes(whole.place),
+            **named_under("terms", terms),
             "offsets": whole.offsets,
             "rows": whole.rows,
             "weights": whole.weights,
@@ -228,8 +234,8 @@ class LexicalIndex:
 
     @classmethod
     def restore(cls, state: Mapping[str, AnyArray], fields: Sequence[Field] = (Field("text"),), k1: float = 1.5) -> Self:
-        place = {term: i for i, term in enumerate(as_texts(state["terms"]))}
-        segment = Segment(place, state["offsets"], state["rows"], state["weights"], state["held"])
+        terms = Vocabulary.restored(found_under("terms", state))
+        segment = Segment(Numbers(terms), state["offsets"], state["rows"], state["weights"], state["held"])
         averages = state["averages"] if len(state["averages"]) else None
         return cls(tuple(fields), k1, averages, (segment,) if len(segment) else (), int(state["n_rows"][0]))
 

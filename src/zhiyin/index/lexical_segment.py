@@ -73,16 +73,6 @@ class Segment:
         return replace(self, stale=stale)
 
 
-def as_bytes(texts: Iterable[str]) -> AnyArray:
-    """Texts without line breaks as one array of bytes, for safetensors."""
-    return np.frombuffer("\n".join(texts).encode(), np.uint8)
-
-
-def as_texts(array: AnyArray) -> list[str]:
-    """The texts again; none for an empty array."""
-    return np.asarray(array, np.uint8).tobytes().decode().split("\n") if len(array) else []
-
-
 def segment_of(numbers: AnyArray, documents: Iterable[Sequence[Sequence[str]]], n_fields: int, weigh: Weigh) -> Segment:
     """Count the terms of documents, one list per field, and weigh each term of each row."""
     place: dict[str, int] = {}

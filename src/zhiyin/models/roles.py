@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, flat_positions
+from zhiyin.base.arrays import AnyArray, Float32, flat_positions, found_under, named_under
 from zhiyin.base.spec import Spec
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -30,14 +30,14 @@ class State:
 
     def holding(self, parts: Mapping[str, State]) -> State:
         """With other states, each below its prefix: ``under`` finds it again."""
-        arrays = {f"{prefix}.{name}": array for prefix, part in parts.items() for name, array in part.arrays.items()}
-        return State({**self.arrays, **arrays}, {**self.meta, **{prefix: dict(part.meta) for prefix, part in parts.items()}})
+        arrays = dict(self.arrays)
+        for prefix, part in parts.items():
+            arrays |= named_under(prefix, part.arrays)
+        return State(arrays, {**self.meta, **{prefix: dict(part.meta) for prefix, part in parts.items()}})
 
     def under(self, prefix: str) -> State:
         """The part stored below a prefix."""
-        cut = len(prefix) + 1
-        arrays = {k[cut:]: v for k, v in self.arrays.items() if k.startswith(prefix + ".")}
-        return State(arrays, self.meta.get(prefix, {}))
+        return State(found_under(prefix, self.arrays), self.meta.get(prefix, {}))
 
 
 @runtime_checkable

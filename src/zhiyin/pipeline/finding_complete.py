@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32, found_under, named_under
+from zhiyin.data.texts import packed, unpacked
+from zhiyin.data.vocab import Vocabulary
 from zhiyin.index.complete import PrefixIndex
-from zhiyin.index.lexical_segment import as_bytes, as_texts, grown
+from zhiyin.index.lexical import FEW_TERMS
 from zhiyin.pipeline.finding_found import Completion
 from zhiyin.text.script import folded
 from zhiyin.text.words_keys import LONGEST, prefix_keys, prefix_of
@@ -18,53 +21,52 @@ from zhiyin.text.words_keys import LONGEST, prefix_keys, prefix_of
 TITLE = "title"
 
 
+_NO_TEXTS = pa.array([], pa.string())
+
+
 @dataclass(frozen=True, eq=False)
 class Completer:
     """Distinct texts with the items behind them; texts without an item that can be had are not offered."""
 
     index: PrefixIndex = field(default_factory=PrefixIndex)
-    texts: tuple[Completion, ...] = ()
-    places: tuple[Mapping[tuple[str, str], int], ...] = ()  # (folded text, kind) -> entry, in layers
+    keys: Vocabulary = field(default_factory=lambda: Vocabulary.trusted(_NO_TEXTS))  # (n_texts,) kind and folded text
+    texts: pa.Array = field(default_factory=lambda: _NO_TEXTS)  # (n_texts,) as people read them
     entries: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,)
     items: Int32 = field(default_factory=lambda: np.zeros(0, np.int32))  # (n_pairs,) an item behind each entry
 
     def with_texts(self, pairs: Iterable[tuple[int, str, str]]) -> Self:
         """With (item, text, kind) pairs: a text that is there already has one more item behind it."""
-        new, fresh, entries, items = dict[tuple[str, str], int](), list[Completion](), list[int](), list[int]()
+        new, fresh, entries, items = dict[str, int](), list[str](), list[int](), list[int]()
         for item, text, kind in pairs:
             if len(text) > LONGEST:  # nobody types a paragraph on
                 continue
-            key = (folded(text), kind)
-            entry = next((place[key] for place in (new, *self.places) if key in place), None)
-            if entry is None:
+            key = f"{kind}\n{folded(text)}"
+            entry = new.get(key, -1)
+            if entry < 0 and (entry := self.keys.find(key)) < 0:
                 entry = new[key] = len(self.texts) + len(fresh)
-                fresh.append(Completion(" ".join(text.split()), kind))
+                fresh.append(" ".join(text.split()))
             entries.append(entry)
             items.append(item)
         return replace(
             self,
-            index=self.index.with_entries([prefix_keys(completion.text) for completion in fresh]),
-            texts=(*self.texts, *fresh),
-            places=grown(self.places, new, lambda a, b: {**a, **b}) if new else self.places,
+            index=self.index.with_entries([prefix_keys(text) for text in fresh]),
+            keys=self.keys.extended(new),
+            texts=pa.concat_arrays([self.texts, pa.array(fresh, pa.string())]) if fresh else self.texts,
             entries=np.concatenate([self.entries, np.array(entries, np.int32)]),
             items=np.concatenate([self.items, np.array(items, np.int32)]),
         )
 
     def state(self) -> dict[str, AnyArray]:
         """Arrays for safetensors."""
-        return {
-            **self.index.state(),
-            "texts": as_bytes(completion.text for completion in self.texts),
-            "kinds": as_bytes(completion.kind for completion in self.texts),
-            "entries": self.entries,
-            "items": self.items,
-        }
+        parts = {"index": self.index.state(), "keys": self.keys.arrays(FEW_TERMS), "texts": packed(self.texts)}
+        arrays = {name: array for prefix, part in parts.items() for name, array in named_under(prefix, part).items()}
+        return {**arrays, "entries": self.entries, "items": self.items}
 
     @classmethod
     def restore(cls, state: Mapping[str, AnyArray]) -> Self:
-        texts = tuple(map(Completion, as_texts(state["texts"]), as_texts(state["kinds"])))
-        place = {(folded(completion.text), completion.kind): entry for entry, completion in enumerate(texts)}
-        return cls(PrefixIndex.restore(state), texts, (place,) if place else (), state["entries"], state["items"])
+        """At once, however many texts: they are read where they lie."""
+        keys, texts = Vocabulary.restored(found_under("keys", state)), unpacked(found_under("texts", state))
+        return cls(PrefixIndex.restore(found_under("index", state)), keys, texts, state["entries"], state["items"])
 
     def without(self, rows: AnyArray) -> Self:
         """No item of these rows stands behind a text any more."""
@@ -85,4 +87,4 @@ class Completer:
         found = self.index.search(prefix, n, weights)
         if not len(found) and " " in prefix:
             found = self.index.search(prefix.replace(" ", ""), n, weights)
-        return [self.texts[i] for i in found if weights[i] >= 0]
+        return [Completion(self.texts[i].as_py(), self.keys[i].partition("\n")[0]) for i in found.tolist() if weights[i] >= 0]

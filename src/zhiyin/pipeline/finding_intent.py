@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Int32
+from zhiyin.base.arrays import AnyArray, Float32, Int32, found_under, named_under
+from zhiyin.data.texts import packed, unpacked
 from zhiyin.index.lexical import LexicalIndex
-from zhiyin.index.lexical_segment import as_bytes, as_texts
 
 MOST_CATEGORIES, MOST_TERMS, LEAST_ROWS = 100, 60_000, 3
 """Larger categories first, commoner terms first; terms of fewer rows say nothing of a category."""
@@ -53,13 +53,13 @@ class Intent:
     def state(self) -> dict[str, AnyArray]:
         """Arrays for safetensors."""
         numbers = np.array([self.typical, self.sharpness, self.share_right], np.float32)
-        words = {"categories": as_bytes(self.categories), "terms": as_bytes(self.place)}
+        words = {**named_under("categories", packed(self.categories)), **named_under("terms", packed(self.place))}
         return {**words, "weights": self.weights, "idf": self.idf, "bias": self.bias, "numbers": numbers}
 
     @classmethod
     def restore(cls, state: Mapping[str, AnyArray]) -> Self:
-        place = {term: i for i, term in enumerate(as_texts(state["terms"]))}
-        categories = tuple(as_texts(state["categories"]))
+        place = {term: i for i, term in enumerate(unpacked(found_under("terms", state)).to_pylist())}
+        categories = tuple(unpacked(found_under("categories", state)).to_pylist())
         return cls(categories, place, state["weights"], state["idf"], state["bias"], *state["numbers"].tolist())
 
 

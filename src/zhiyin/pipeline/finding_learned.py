@@ -69,7 +69,7 @@ class Learned:
 
     @classmethod
     def restore(cls, state: State) -> Self:
-        """A second for 100,000 products, where reading them took twenty."""
+        """At once, where reading 100,000 products took twenty seconds: all but Chinese sounds stays where it lies."""
         intent = state.under("intent").arrays
         return cls(
             LexicalIndex.restore(state.under("index").arrays, FIELDS),

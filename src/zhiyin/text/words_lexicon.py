@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
-from zhiyin.base.arrays import AnyArray
-from zhiyin.index.lexical_segment import as_bytes, as_texts, grown
+from zhiyin.base.arrays import AnyArray, found_under, named_under
+from zhiyin.data.texts import packed, unpacked
+from zhiyin.data.vocab import Numbers, Vocabulary
+from zhiyin.index.lexical import FEW_TERMS
+from zhiyin.index.lexical_segment import grown
 from zhiyin.text.pinyin import Counted, Sounds, cut_by_sound, spelt
 from zhiyin.text.typos import Near, Speller
 
@@ -26,9 +31,28 @@ class _Layer:
         return len(self.counts)
 
     @classmethod
-    def of(cls, counts: Mapping[str, int], spoken: Sequence[str] | None = None) -> Self:
+    def of(cls, counts: Mapping[str, int]) -> Self:
         words, numbers = tuple(counts), np.fromiter(counts.values(), np.int32, len(counts))
-        return cls(counts, Speller.of(words, numbers), Sounds.of(words, numbers, spoken))
+        return cls(counts, Speller.of(words, numbers), Sounds.of(words, numbers))
+
+    def state(self) -> dict[str, AnyArray]:
+        """Arrays for safetensors, with all that takes time: the ways to misspell words, and the sounds of Chinese ones."""
+        spoken = spelt(self.counts)
+        chinese = np.array([i for i, sound in enumerate(spoken) if sound], np.int32)
+        return {
+            **named_under("words", Vocabulary.trusted(pa.array(list(self.counts), pa.string())).arrays(FEW_TERMS)),
+            **named_under("spoken", packed([spoken[i] for i in chinese])),
+            "chinese": chinese,
+            "counts": self.speller.counts,
+            "hashes": self.speller.hashes,
+            "owner": self.speller.owner,
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, AnyArray]) -> Self:
+        words, counts, chinese = Vocabulary.restored(found_under("words", state)), state["counts"], state["chinese"]
+        sounds = Sounds.of(words.names(chinese), counts[chinese], unpacked(found_under("spoken", state)).to_pylist())
+        return cls(Numbers(words, counts), Speller(words, counts, state["hashes"], state["owner"]), sounds)
 
 
 @dataclass(frozen=True)
@@ -54,23 +78,17 @@ class Lexicon:
         return type(self)(grown(self.layers, _Layer.of(new), _merged)) if new else self
 
     def state(self) -> dict[str, AnyArray]:
-        """Arrays for safetensors, sounds included: spelling them out is what takes the time."""
-        counts = {word: count for layer in self.layers for word, count in layer.counts.items()}
-        return {
-            "words": as_bytes(counts),
-            "counts": np.fromiter(counts.values(), np.int32, len(counts)),
-            "spoken": as_bytes(spelt(counts)),
-        }
+        """Arrays for safetensors."""
+        return reduce(_merged, self.layers).state() if self.layers else {}
 
     @classmethod
     def restore(cls, state: Mapping[str, AnyArray]) -> Self:
-        words = as_texts(state["words"])
-        spoken = as_texts(state["spoken"]) or [""] * len(words)
-        return cls((_Layer.of(dict(zip(words, state["counts"].tolist(), strict=True)), spoken),) if words else ())
+        """At once, however many words: they are looked up where they lie."""
+        return cls((_Layer.restore(state),) if state else ())
 
     def count(self, word: str) -> int:
         """Items with this very word, 0 = unknown."""
-        return next((layer.counts[word] for layer in self.layers if word in layer.counts), 0)
+        return next((n for layer in self.layers if (n := layer.counts.get(word)) is not None), 0)
 
     def near(self, word: str, edits: int | None = None) -> list[Near]:
         """Known words within an edit or two, nearest first, then by first letter, then the most common."""
