@@ -13,6 +13,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Context = Annotated[dict[str, str | Whole | float | bool], Meta(max_length=100)]
 """What is known of a moment by name; numbers as every store keeps them."""
+Target = Literal["items", "users", "groups", "topics"]
+"""What is wanted: items, people to follow, groups to join, or topics."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -22,6 +24,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     ``personalized = false`` uses nothing about the person. ``diversity`` and ``novelty`` (0..1) trade relevance.
     ``cursor`` "" asks for the first of several pages; the cursor of each answer continues it, without repeats.
+    ``target`` is what is wanted; people, groups and topics have regard to who asks, ``n``, ``exclude`` and ``text`` (a name).
     """
 
     user: Id | None = None
@@ -44,10 +47,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     language: Literal["en", "zh"] | None = None
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     cursor: Annotated[str, Meta(max_length=100_000)] | None = None
+    target: Target = "items"
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence.
+    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence. Of another target ``item`` is the id of a
+    person or group (``kind`` "user", "group") or the value of a topic (``kind`` its column), and ``count`` how many follow a
+    person, belong to a group, or how many items a topic has.
 
     ``ad`` is the label of an advertisement ("Ad", "广告") and ``campaign`` whose it is; both are empty for everything else.
     """
@@ -59,6 +65,8 @@ class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     ad: str = ""
     campaign: str = ""
+    kind: str = ""
+    count: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

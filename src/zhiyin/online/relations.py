@@ -15,6 +15,8 @@ from zhiyin.base.errors import DataError
 from zhiyin.store.tables import Row, TableStore
 
 RELATIONS = "relations"
+PERSON, GROUP = "user:", "group:"
+"""How an end says that it is a person, or a group."""
 NAMES = ("head", "relation", "tail")
 _PARTED = "\x1f"
 """Stands between the three parts of an id: the "unit separator", which no id of people or items needs."""
@@ -40,9 +42,15 @@ def id_of(head: str, relation: str, tail: str) -> str:
     return made
 
 
+def parts_of(row_id: str) -> tuple[str, str, str]:
+    """Head, relation and tail of the id of a row."""
+    head, relation, tail = row_id.split(_PARTED)
+    return head, relation, tail
+
+
 def relation_of(row: Row) -> Relation:
     """The relation that a row keeps."""
-    head, relation, tail = row.id.split(_PARTED)
+    head, relation, tail = parts_of(row.id)
     return Relation(head, relation, tail, row.body)
 
 
@@ -66,8 +74,8 @@ def page(tables: TableStore, after: str, n: int, head: str | None = None, relati
 
 
 def touching(tables: TableStore, name: str) -> Iterator[Row]:
-    """Every relation whose head or tail is somebody; reads all of them."""
-    after = ""
+    """Every relation whose head or tail is somebody, written as his id or as ``user:ID``; reads all of them."""
+    names, after = {name, PERSON + name}, ""
     while rows := tables.page(RELATIONS, after, 1_000):
-        yield from (row for row in rows if name in row.id.split(_PARTED)[::2])
+        yield from (row for row in rows if names.intersection(row.id.split(_PARTED)[::2]))
         after = rows[-1].id

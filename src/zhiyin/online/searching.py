@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -12,9 +12,11 @@ from msgspec import Meta
 from zhiyin.base.arrays import Float32
 from zhiyin.base.errors import ConfigError, ZhiyinError
 from zhiyin.data.requests import Requests
-from zhiyin.online.asks import Count, Id, Share
+from zhiyin.online.asks import Count, Id, Share, Target
 from zhiyin.online.snapshot import Snapshot
-from zhiyin.online.tenant import Tenant
+
+if TYPE_CHECKING:
+    from zhiyin.online.tenant import Tenant
 
 log = logging.getLogger("zhiyin.serve")
 _LIKED = 500
@@ -24,6 +26,7 @@ _MOST_OFFSET = 10_000
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody typed. ``facets`` names what to count by (all where left out); ``offset`` is the place of the first
     item. With ``user`` or ``session`` the order leans to what he likes, by ``preference`` (0..1), unless ``personalized`` is false.
+    ``target`` is what is looked for; people, groups and topics are found by the beginnings of their names.
     """
 
     text: Annotated[str, Meta(min_length=1, max_length=2_000)]
@@ -36,13 +39,18 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     personalized: bool = True
     preference: Share | None = None
     language: Literal["en", "zh"] | None = None
+    target: Target = "items"
 
 
 class Hit(msgspec.Struct, frozen=True):
+    """``kind`` and ``count`` as in an answer of recommend: "" and 0 for items."""
+
     item: str
     title: str
     score: float
     why: str
+    kind: str = ""
+    count: int = 0
 
 
 class Value(msgspec.Struct, frozen=True):

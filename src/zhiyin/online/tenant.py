@@ -30,6 +30,7 @@ from zhiyin.online.living import Living
 from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
+from zhiyin.online.targets import Targets
 from zhiyin.pipeline.finding import Finder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
@@ -67,6 +68,8 @@ class Tenant:
         self._lock = threading.Lock()
         self._changing = threading.Lock()  # what takes the place of everything in memory, one at a time
         self._after = after
+        self.targets = Targets()
+        """People to follow, groups and topics."""
         self.private: set[str] = set()
         """Users who want no answers made of what they did."""
         self.silent: set[str] = set()

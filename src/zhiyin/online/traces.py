@@ -104,17 +104,17 @@ class Traces:
                     yield record
 
     def erase(self, users: set[str], sessions: set[str]) -> int:
-        """Take out the records of these people; the places of the others stay, so their ids still find them."""
+        """Take out the records of these people, and those that showed them to others; the places of the other records stay,
+        so their ids still find them."""
         n = 0
         with self._lock:
             self._flush()
             for trace, payload in list(self._recent.items()):
-                record = self._decoder.decode(payload)
-                if record.ask.user in users or record.ask.session in sessions:
+                if _tells_of(self._decoder.decode(payload), users, sessions):
                     self._n_bytes -= len(self._recent.pop(trace))
                     n += self.folder is None
             for path in [] if self.folder is None else sorted(self.folder.glob("*.traces")):
-                mine = [at for at, r in self._records(path) if r is not None and (r.ask.user in users or r.ask.session in sessions)]
+                mine = [at for at, r in self._records(path) if r is not None and _tells_of(r, users, sessions)]
                 with path.open("r+b") as file:
                     for at in mine:
                         file.seek(at)
@@ -201,3 +201,8 @@ class Traces:
         except (OSError, ValueError, OverflowError):
             return None
         return found if found.trace == trace else None
+
+
+def _tells_of(trace: Trace, users: set[str], sessions: set[str]) -> bool:
+    """Whether one of these people asked, or was shown."""
+    return trace.ask.user in users or trace.ask.session in sessions or any(one.kind == "user" and one.item in users for one in trace.items)

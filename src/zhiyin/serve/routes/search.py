@@ -9,7 +9,11 @@ from zhiyin.serve.operation import Call, Operation, Scope
 
 
 async def search_items(call: Call) -> Results:
-    return await asyncio.to_thread(search, call.tenant.tenant, call.body)
+    said: Search = call.body
+    tenant = call.tenant.tenant
+    if said.target != "items":
+        return await asyncio.to_thread(tenant.targets.search, tenant, said)
+    return await asyncio.to_thread(search, tenant, said)
 
 
 async def complete_text(call: Call) -> list[Completed]:
