@@ -8,6 +8,7 @@ Going forward and going back are one rename of a small file; bundles are never c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -61,12 +62,25 @@ class Bundles:
         """All of them, oldest first."""
         return self.read().entries
 
-    def stamp(self) -> int:
-        """Changes whenever what is served may have changed: cheap enough to ask every second."""
+    def before(self) -> list[Entry]:
+        """Those that may stand in for the served one, newest first: what somebody went back from is not among them."""
         try:
-            return (self.home / FILE).stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
+            state = self.read()
+        except ModelFileError:
+            # Of a folder that was trained by hand it is known that nothing of the log is in it; of others it is not.
+            with contextlib.suppress(ModelFileError):
+                return [Entry(ORIGIN, version_of(self.folder))]
+            return []
+        return state.entries[: [entry.name for entry in state.entries].index(state.served)][::-1]
+
+    def stamp(self) -> tuple[object, ...]:
+        """Changes whenever what is served may have changed, or was put right: cheap enough to ask every second."""
+        seen: list[object] = []
+        for path in (self.home / FILE, *self.folder.glob("*"), *(self.home / "bundles").glob("*/*")):
+            with contextlib.suppress(OSError):
+                told = path.stat()
+                seen.append((str(path), told.st_mtime_ns, told.st_size, told.st_ino))
+        return tuple(seen)
 
     def promote(self, entry: Entry) -> None:
         """Serve a bundle that lies ready in its folder from now on; older ones beyond a few are removed."""
@@ -88,15 +102,18 @@ class Bundles:
         return state.entries[at - 1]
 
     def read(self) -> State:
-        """What is served and what was before it. Raises ``ModelFileError`` where the file is damaged."""
-        version = version_of(self.folder)
+        """What is served and what was before it. Raises ``ModelFileError`` where the file is damaged, or nothing is there."""
         path = self.home / FILE
         if not path.is_file():
-            return State(ORIGIN, [Entry(ORIGIN, version)])
+            return State(ORIGIN, [Entry(ORIGIN, version_of(self.folder))])
         try:
             state = msgspec.json.decode(path.read_bytes(), type=State)
         except (msgspec.DecodeError, OSError):
             raise ModelFileError(f"'{path}' cannot be read", "Delete it to serve the folder that was trained by hand.") from None
+        try:
+            version = version_of(self.folder)
+        except ModelFileError:
+            return state  # newer bundles stand for themselves
         origin = next((e for e in state.entries if e.name == ORIGIN), None)
         if origin is None or origin.version != version:
             # Somebody ran zhiyin train again: that is the newest decision.

@@ -49,6 +49,7 @@ class Erased(msgspec.Struct, frozen=True):
 
 def export(tenant: Tenant, traces: Traces, user: str) -> Kept:
     """Everything kept about a user: his row and tags, the events of the bundle and the log, the answers he got."""
+    tenant.shop.check_whole()
     tables, data = tenant.shop.tables, tenant.people.base
     row, tags = tables.get(USERS, [user]), tables.get(TAGS, [user])
     sessions = set(tenant.people.sessions_of(user))
@@ -68,7 +69,8 @@ def export(tenant: Tenant, traces: Traces, user: str) -> Kept:
 
 
 def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
-    """Remove a user for good and prove it."""
+    """Remove a user for good and prove it; raises ``StoreError`` while the bundle he may be in cannot be read."""
+    tenant.shop.check_whole()
     tables = tenant.shop.tables
     tenant.catch_up()  # another process may have taken what he did last
     sessions = tenant.people.sessions_of(user)

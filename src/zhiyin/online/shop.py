@@ -18,13 +18,14 @@ import numpy as np
 import polars as pl
 
 from zhiyin.base.clock import now_us
-from zhiyin.base.errors import DataError, UnknownNameError, nearest
+from zhiyin.base.errors import DataError, StoreError, UnknownNameError, nearest
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.build_items import available_at
 from zhiyin.online.rows import time_of
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.business_file import RuleFile
 from zhiyin.pipeline.finding import Finder
+from zhiyin.pipeline.finding_saved import finder_of
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.tables import Change, TableStore
 from zhiyin.text.synonyms import Synonyms
@@ -52,9 +53,11 @@ class Shop:
         self.clock = clock
         self._adopt = adopt
         self._snapshot = snapshot
-        self._applied = since
+        self._applied = self._since = since
         # An item deleted before the bundle was trained is in it, and must stay out of sight.
         self._gone = {change.id for change in changed_items(tables, 0)[0] if change.body is None}
+        self.partial = False
+        """True while a standby is served: most items are not known then, and what is not known is not therefore gone."""
         self._building = threading.Lock()
         self._dirty: set[str] | None = None  # items changed since a search index was begun
         with self._building:
@@ -76,6 +79,11 @@ class Shop:
         items = self._snapshot.recommender.data.manifest.items
         return items.id if items else "item_id"
 
+    def check_whole(self) -> None:
+        """Raises ``StoreError`` where what is not known may still be there."""
+        if self.partial:
+            raise StoreError("the model is damaged, and only a part of the items and nobody's past is known", "Put it back first.")
+
     def put(self, rows: Mapping[str, Mapping[str, Any]], *, partial: bool = False) -> dict[str, int]:
         """Insert or replace items (``partial``: change some columns of known ones); searchable and recommendable when it returns.
 
@@ -84,6 +92,7 @@ class Shop:
         """
         checked = {item: self.checked(item, body) for item, body in rows.items()}
         if partial:
+            self.check_whole()
             found = self._known(list(checked))
             missing = [item for item in checked if item not in found]
             if missing:
@@ -106,6 +115,7 @@ class Shop:
 
     def delete(self, ids: Sequence[str]) -> int:
         """Take items out of every answer; gives how many there were."""
+        self.check_whole()
         known = [item for item in ids if self._snapshot.catalog.items.find(item) >= 0 and item not in self._gone]
         if not known:
             return 0
@@ -119,11 +129,13 @@ class Shop:
         """An item as it is now; raises ``UnknownNameError`` for one that is not there."""
         found = self._known([item])
         if item not in found:
+            self.check_whole()
             raise UnknownNameError(f"no item has the id '{item[:80]}'")
         return found[item]
 
     def page(self, after: str, n: int) -> list[tuple[str, dict[str, Any]]]:
         """The next n items by id."""
+        self.check_whole()
         left = (i for i in self._snapshot.ids_sorted_after(after) if i not in self._gone)
         ids = list(islice(left, n))
         found = self._known(ids)
@@ -154,7 +166,7 @@ class Shop:
             if snapshot.finder is not None:
                 fresh = replace(fresh, finder=_followed(snapshot.finder, fresh, {change.id for change in changed}))
             yield fresh
-            self._snapshot, self._applied = fresh, applied
+            self._snapshot, self._applied, self._since = fresh, applied, since
 
     def rule(self, rule_file: RuleFile | None) -> None:
         """Follow other business rules from now on; raises ``ConfigError`` where one makes no sense, and keeps the old ones."""
@@ -165,10 +177,13 @@ class Shop:
             self._adopt(fresh)
 
     def index(self, synonyms: Synonyms | None = None) -> None:
-        """Build the search index of all items; takes .2 ms an item, answers and changes go on meanwhile."""
+        """Build the search index: from what was saved with the model and what changed since, else by reading all items,
+        which takes .2 ms each; answers and changes go on meanwhile.
+        """
         with self._building:
-            begun, self._dirty = self._snapshot, set()
-        finder = Finder.of(begun.recommender.data, begun.recommender.reader, synonyms=synonyms)
+            begun, self._dirty, since = self._snapshot, set(), self._since
+        changed = [change.id for change in changed_items(self.tables, since)[0]]
+        finder = finder_of(begun.recommender, synonyms, changed)
         with self._building:
             now, dirty, self._dirty = self._snapshot, self._dirty or set(), None
             if now.version != begun.version:

@@ -103,6 +103,7 @@ async def get_portrait(call: Call) -> Portrait:
 
 def _portrait(call: Call) -> Portrait:
     tenant, user = call.tenant.tenant, call.path["user"]
+    tenant.shop.check_whole()
     said = _tags(call)
     now = tenant.clock()
     history = tenant.people.history(np.array([tenant.people.find(user)]), np.array([now]))
