@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -28,14 +27,6 @@ class Past:
     def of(cls, events: Events, rows: Int64, offsets: Int64) -> Self:
         """From events and their row numbers grouped by user (``Dataset.by_user``)."""
         return cls(offsets, *(getattr(events, f.name)[rows] for f in fields(cls)[1:]))
-
-    def arrays(self) -> dict[str, AnyArray]:
-        """Every column by name, to be saved."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def restored(cls, arrays: Mapping[str, AnyArray]) -> Self:
-        return cls(**{f.name: arrays[f.name] for f in fields(cls)})
 
     def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories:
         """See ``Dataset.history``."""

@@ -78,7 +78,7 @@ class Finder:
             known,
             facets,
             None if matrix is None else Near.of(matrix, vectors),
-            np.asarray(_popularity(data) if popularity is None else popularity, np.float32),
+            np.asarray(popularity_of(data) if popularity is None else popularity, np.float32),
             synonyms or Synonyms(),
             spec or FindingSpec(),
         )
@@ -279,7 +279,7 @@ class Finder:
         )
 
 
-def _popularity(data: Dataset) -> Float32:
+def popularity_of(data: Dataset) -> Float32:
     """Weighted events of each item."""
     return np.bincount(data.events.item_ix, data.events.weight, minlength=len(data.catalog)).astype(np.float32)
 

@@ -20,7 +20,7 @@ from zhiyin.data.run import Run, silent
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
 from zhiyin.index.exact import ExactIndex
-from zhiyin.models.roles import Model
+from zhiyin.models.roles import Model, State
 from zhiyin.pipeline.answer import Answer, Page
 from zhiyin.pipeline.asking import Asker, Asking, Time
 from zhiyin.pipeline.merge import retrieved, topped_up
@@ -42,7 +42,8 @@ class Recommender:
     ``data`` holds the catalogue, the people and the events that histories are made of; ``fallback``
     answers where the model knows nothing (somebody new who says nothing); ``reader`` is None when
     the items have no text; ``placed`` are the placements it can fill (``with_placements``). ``past`` knows people
-    and what they did where that is more than the data: the live state of a server.
+    and what they did where that is more than the data: the live state of a server. ``search`` is what search learned
+    from the items that were saved (``finding_saved``); None where nothing was.
     """
 
     model: Model
@@ -51,6 +52,7 @@ class Recommender:
     reader: Reader | None = None
     placed: Placed = field(default_factory=Placed)
     past: HistorySource | None = None
+    search: State | None = field(default=None, repr=False)
 
     @property
     def catalog(self) -> Catalog:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import AnyArray
+from zhiyin.base.arrays import AnyArray, found_under, named_under
 from zhiyin.base.errors import ModelFileError
 from zhiyin.data.catalog import Catalog, Vectors
 from zhiyin.data.dataset import Dataset
@@ -29,17 +29,24 @@ if TYPE_CHECKING:
     from zhiyin.pipeline.recommender import Recommender
 
 KIND = "recommender"
-VERSION = 2
-"""2 keeps everything that training reads (values, context, user columns, relations), so that a server can train anew
-from the folder alone; 1 kept what answers need."""
-_EVENT_COLUMNS = ("user_ix", "item_ix", "time_us", "kind_ix", "weight", "place_ix", "value")
+VERSION = 3
+"""3 keeps what search learned, and ids such that they are found where they lie in the file; 2 kept everything that
+training reads (values, context, user columns, relations), so that a server can train anew from the folder alone; 1
+kept what answers need."""
+_EVENT_COLUMNS = ("item_ix", "time_us", "kind_ix", "weight", "place_ix", "value")
+_PAST_COLUMNS = ("item_ix", "kind_ix", "time_us", "place_ix", "weight")
 
 
 def save(recommender: Recommender, folder: str | Path) -> Path:
-    """Write the recommender with its data: enough to answer, and to train anew with what happened since."""
+    """Write the recommender with its data: enough to answer, to search, and to train anew with what happened since."""
+    from zhiyin.pipeline.finding_saved import read_items
+
     data, catalog = recommender.data, recommender.catalog
-    arrays: dict[str, AnyArray] = {f"events.{name}": getattr(data.events, name) for name in _EVENT_COLUMNS}
-    arrays |= {f"past.{name}": array for name, array in data.past.arrays().items()}
+    arrays: dict[str, AnyArray] = {"events.user_ix": data.events.user_ix, "past.offsets": data.past.offsets}
+    arrays |= named_under("events", {name: _once(getattr(data.events, name)) for name in _EVENT_COLUMNS})
+    arrays |= named_under("past", {name: _once(getattr(data.past, name)) for name in _PAST_COLUMNS})
+    for whose, ids in (("items", catalog.items), ("users", data.users), ("places", data.places)):
+        arrays |= named_under(f"ids.{whose}", ids.arrays())
     meta: dict[str, Any] = {
         "kind": KIND,
         "version": VERSION,
@@ -56,11 +63,11 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
         parts["fallback"] = recommender.fallback
     for name, model in parts.items():
         state = model.state()
-        arrays |= {f"{name}.{key}": array for key, array in state.arrays.items()}
+        arrays |= named_under(name, state.arrays)
         meta[name] = {"spec": model.spec.described(), "state": dict(state.meta)}
     if recommender.reader is not None:
         state_ = recommender.reader.state
-        arrays |= {f"encoder.{key}": array for key, array in state_.arrays.items()}
+        arrays |= named_under("encoder", state_.arrays)
         meta["reader"] = {
             "template": recommender.reader.template.model_dump(mode="json"),
             "encoder": dict(state_.meta),
@@ -74,15 +81,12 @@ def save(recommender: Recommender, folder: str | Path) -> Path:
             "models": {key: {"spec": model.spec.described(), "state": dict(model.state().meta)} for key, model in placed.models.items()},
         }
         for key, model in placed.models.items():
-            arrays |= {f"placed.{key}.{name}": array for name, array in model.state().arrays.items()}
-    tables = {
-        "items": catalog.table,
-        "item_ids": pl.DataFrame({"id": pl.Series(catalog.items.ids.to_pylist(), dtype=pl.String)}),
-        "user_ids": pl.DataFrame({"id": pl.Series(data.users.ids.to_pylist(), dtype=pl.String)}),
-        "place_ids": pl.DataFrame({"id": pl.Series(data.places.ids.to_pylist(), dtype=pl.String)}),
-    }
+            arrays |= named_under(f"placed.{key}", model.state().arrays)
+    search = read_items(data)
+    arrays |= named_under("search", search.arrays)
+    meta["search"] = dict(search.meta)
     more = {"context": data.events.context, "users": data.users_table, "relations": data.relations}
-    tables |= {name: table for name, table in more.items() if table.width}
+    tables = {"items": catalog.table, **{name: table for name, table in more.items() if table.width}}
     path = Path(folder)
     write_bundle(path, Bundle(meta, arrays, tables))
     return path
@@ -106,7 +110,8 @@ def load(folder: str | Path) -> Recommender:
     if "reader" in meta:
         encoder = EncoderState(everything.under("encoder").arrays, meta["reader"]["encoder"])
         reader = Reader(ItemTemplate.parse(meta["reader"]["template"], f"model '{folder}'"), encoder, meta["reader"]["reason"])
-    return Recommender(model, fallback, data, reader, _placed(meta.get("placements"), everything, data.catalog))
+    search = State(everything.under("search").arrays, meta["search"]) if "search" in meta else None
+    return Recommender(model, fallback, data, reader, _placed(meta.get("placements"), everything, data.catalog), search=search)
 
 
 def _placed(said: dict[str, Any] | None, everything: State, catalog: Catalog) -> Placed:
@@ -120,20 +125,35 @@ def _placed(said: dict[str, Any] | None, everything: State, catalog: Catalog) ->
 def _dataset(bundle: Bundle, everything: State) -> Dataset:
     meta, tables = bundle.meta, bundle.tables
     vectors = {name: Vectors(everything.arrays[f"vectors.{name}"], said) for name, said in meta["vectors"].items()}
-    catalog = Catalog(_ids(tables["item_ids"]), tables["items"], meta["title_column"], vectors, bundle.arrays.get("available"))
-    columns = everything.under("events").arrays
-    value = columns["value"] if "value" in columns else np.full(len(columns["user_ix"]), np.nan, np.float32)
-    context = tables.get("context", pl.DataFrame())
-    events = Events.trusted(**{name: columns[name] for name in _EVENT_COLUMNS if name != "value"}, value=value, context=context)
+    items, users, places = (_ids(bundle, whose) for whose in ("items", "users", "places"))
+    catalog = Catalog(items, tables["items"], meta["title_column"], vectors, bundle.arrays.get("available"))
+    columns: dict[str, AnyArray] = {"value": np.array([np.nan], np.float32), **found_under("events", bundle.arrays)}
+    n = len(columns["user_ix"])
+    columns = {name: _again(column, n) for name, column in columns.items()}
+    events = Events.trusted(**columns, context=tables.get("context", pl.DataFrame()))
     manifest = Manifest.parse(meta["manifest"], "the model's manifest")
     more = {"users_table": tables.get("users", pl.DataFrame()), "relations": tables.get("relations", pl.DataFrame())}
-    data = Dataset(manifest, _ids(tables["user_ids"]), catalog, events, tuple(meta["kinds"]), _ids(tables["place_ids"]), **more)
-    past = everything.under("past").arrays
-    return data.with_past(Past.restored(past)) if past else data
+    data = Dataset(manifest, users, catalog, events, tuple(meta["kinds"]), places, **more)
+    past = found_under("past", bundle.arrays)
+    if not past:
+        return data
+    return data.with_past(Past(past["offsets"], **{name: _again(past[name], n) for name in _PAST_COLUMNS}))
 
 
-def _ids(table: pl.DataFrame) -> Vocabulary:
-    return Vocabulary.trusted(table["id"].to_arrow())
+def _once(column: AnyArray) -> AnyArray:
+    """A column that says the same in every row, as one row: most data have one kind of event and no places."""
+    bits = np.ascontiguousarray(column).view(f"u{column.itemsize}")  # NaN is not equal to itself
+    return column[:1] if len(column) > 1 and bool((bits == bits[0]).all()) else column
+
+
+def _again(column: AnyArray, n: int) -> AnyArray:
+    """Such a column with all its rows, in the memory of one."""
+    return np.broadcast_to(column, n) if len(column) == 1 else column
+
+
+def _ids(bundle: Bundle, whose: str) -> Vocabulary:
+    known = found_under(f"ids.{whose}", bundle.arrays)
+    return Vocabulary.restored(known) if known else Vocabulary.trusted(bundle.tables[f"{whose.removesuffix('s')}_ids"]["id"].to_arrow())
 
 
 def _model(said: dict[str, Any], state: State, catalog: Catalog) -> Model:

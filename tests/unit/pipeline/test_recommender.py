@@ -163,7 +163,7 @@ def test_a_bundle_of_something_else_is_no_recommender(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="holds 'index', not a recommender"):
         Recommender.load(tmp_path / "x")
     write_bundle(tmp_path / "x", Bundle({"kind": "recommender", "version": 99}))
-    with pytest.raises(ModelFileError, match="has version 99; this zhiyin reads up to 2"):
+    with pytest.raises(ModelFileError, match="has version 99; this zhiyin reads up to 3"):
         Recommender.load(tmp_path / "x")
 
 
