@@ -50,7 +50,7 @@ def test_cells_are_really_used_where_there_are_clusters() -> None:
 
 def test_an_index_that_forgets_the_filter_is_caught() -> None:
     class Forgetful(ExactIndex):
-        def search(self, queries: Float32, k: int, *, exclude=None, candidates=None, allowed=None):  # type: ignore[no-untyped-def]
+        def search(self, queries: Float32, k: int, *, exclude=None, candidates=None, allowed=None, masks=None):  # type: ignore[no-untyped-def]
             return super().search(queries, k, exclude=exclude, candidates=candidates)
 
     with pytest.raises(ContractError, match=r"a filter of 0\.9: nothing forbidden comes back"):

@@ -38,7 +38,7 @@ def mask_of(said: Filter, table: pl.DataFrame) -> Bool:
             return _bools(_containing(_present(table[column]), value))
         case OneOf(column, values):
             given, wanted = _comparable(_present(table[column]), values)
-            return _bools(given.is_in(wanted))
+            return _bools(given.is_in(wanted.implode()))
         case Compare():
             return _compared(said, table)
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int64, Ragged
+from zhiyin.data.requests import Masks
 from zhiyin.data.slates import Slates
 from zhiyin.index.ann_cells import SLACK, Cells, look
 from zhiyin.index.scan import SPARSE, ScanIndex, askable, checked, ranked
@@ -51,15 +52,24 @@ class AnnIndex:
         return len(self.scan)
 
     def search(
-        self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        exclude: Ragged | None = None,
+        candidates: Ragged | None = None,
+        allowed: Bool | None = None,
+        masks: Masks | None = None,
     ) -> Slates:
         """As ``ScanIndex.search``, but for 1 in 100 rows that another may stand for."""
         queries = checked(queries, self.matrix)
+        if masks is not None and candidates is None:
+            return self._each(queries, k, exclude, masks)
         longest = _longest(exclude)
         mask = allowed if self.scan.part.ceiling is None else self.scan.live if allowed is None else allowed & self.scan.live
         n_cells = 0 if candidates is not None or k < 1 else self._n_cells(k + longest, mask, len(queries))
         if n_cells == 0:
-            return self.scan.search(queries, k, exclude=exclude, candidates=candidates, allowed=allowed)
+            return self.scan.search(queries, k, exclude=exclude, candidates=candidates, allowed=allowed, masks=masks)
         keep = askable(queries)
         rows, numbers = _kept(look(self.store, queries, k + longest + SLACK, n_cells, mask), keep, exclude)
         part = self.scan.part if allowed is None else self.scan.part_for(allowed)
@@ -73,6 +83,23 @@ class AnnIndex:
             return slates
         again = self.scan.search(queries[short], k, exclude=None if exclude is None else exclude.take(short), allowed=allowed)
         return _replaced(slates, short, again)
+
+    def _each(self, queries: Float32, k: int, exclude: Ragged | None, masks: Masks) -> Slates:
+        """Queries with filters of their own: one scan for all that cells do badly, cells for the others."""
+        groups = list(masks.groups())
+        by_scan = [len(rows) >= TOGETHER or (mask is not None and np.count_nonzero(mask) <= SPARSE * len(mask)) for rows, mask in groups]
+        scanned = [group for group, scan in zip(groups, by_scan, strict=True) if scan]
+        rest = [group for group, scan in zip(groups, by_scan, strict=True) if not scan]
+        if scanned:
+            keep = askable(queries)
+            likely = self.scan.likely(queries, k, [(rows[keep[rows]], mask) for rows, mask in scanned], exclude)
+            slates = ranked(self.matrix, queries, k, *likely)
+        else:
+            slates = Slates(np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        for rows, mask in rest:
+            own = self.search(queries[rows], k, exclude=None if exclude is None else exclude.take(rows), allowed=mask)
+            slates = _replaced(slates, rows, own)
+        return slates
 
     def _n_cells(self, depth: int, mask: Bool | None, n_queries: int) -> int:
         """Cells to look into for lists this deep, 0 = leave it to the scan."""

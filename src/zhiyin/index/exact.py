@@ -14,6 +14,7 @@ import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int64, Ragged, offsets_of, row_of_flat
 from zhiyin.base.errors import ConfigError
+from zhiyin.data.requests import Masks
 from zhiyin.data.slates import Slates
 
 NEVER = np.float32(-np.inf)
@@ -26,7 +27,14 @@ class Index(Protocol):
     def matrix(self) -> Float32: ...  # (n_rows, dim), removed rows included
 
     def search(
-        self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        exclude: Ragged | None = None,
+        candidates: Ragged | None = None,
+        allowed: Bool | None = None,
+        masks: Masks | None = None,
     ) -> Slates: ...
 
     def with_rows(self, rows: Float32) -> Self: ...
@@ -50,12 +58,19 @@ class ExactIndex:
         return int(self.live.sum())
 
     def search(
-        self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        exclude: Ragged | None = None,
+        candidates: Ragged | None = None,
+        allowed: Bool | None = None,
+        masks: Masks | None = None,
     ) -> Slates:
         """The k rows of highest inner product for each of (n, dim) queries, best first; a zero query finds nothing.
 
-        ``exclude`` and ``candidates`` are per query, ``allowed`` (n_rows,) is for all. Raises
-        ``ConfigError`` for queries of another width.
+        ``exclude`` and ``candidates`` are per query, ``allowed`` (n_rows,) is for all and ``masks`` for each.
+        Raises ``ConfigError`` for queries of another width.
         """
         if queries.ndim != 2 or queries.shape[1] != self.matrix.shape[1]:
             raise ConfigError(f"queries of shape {queries.shape} do not fit an index of {self.matrix.shape[1]} dimensions")
@@ -67,6 +82,9 @@ class ExactIndex:
             scores[~queries[part].any(axis=1)] = NEVER
             forbidden(scores, exclude=_taken(exclude, part), candidates=_taken(candidates, part), allowed=allowed)
             forbidden(scores, allowed=self.live)
+            for rows_of, mask in () if masks is None else masks.take(part).groups():
+                if mask is not None:
+                    scores[np.ix_(rows_of, ~mask)] = NEVER
             found.append(top_k(scores, k))
         return Slates.concatenated(found)
 

@@ -11,6 +11,7 @@ quicker for one query at a time where rows form clusters; ``exact`` is simpler f
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Self
@@ -19,6 +20,7 @@ import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int64, Ragged, offsets_of
 from zhiyin.base.errors import ConfigError
+from zhiyin.data.requests import Masks
 from zhiyin.data.slates import Slates
 from zhiyin.index.scan_part import Part
 
@@ -90,28 +92,50 @@ class ScanIndex:
         return int(self.live.sum())
 
     def search(
-        self, queries: Float32, k: int, *, exclude: Ragged | None = None, candidates: Ragged | None = None, allowed: Bool | None = None
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        exclude: Ragged | None = None,
+        candidates: Ragged | None = None,
+        allowed: Bool | None = None,
+        masks: Masks | None = None,
     ) -> Slates:
         """The k rows of highest inner product for each of (n, dim) queries, best first; a zero query finds nothing.
 
-        ``exclude`` and ``candidates`` are per query, ``allowed`` (n_rows,) is for all: the same read-only
-        array again is quicker. Raises ``ConfigError`` for queries of another width.
+        ``exclude`` and ``candidates`` are per query, ``allowed`` (n_rows,) is for all and ``masks`` for each: the
+        same read-only array again is quicker. Raises ``ConfigError`` for queries of another width.
         """
         queries = checked(queries, self.matrix)
         if candidates is not None:
-            return among(self.matrix, self.live, queries, k, candidates, exclude, allowed)
-        part = self.part if allowed is None else self.part_for(allowed)
-        asked = np.flatnonzero(askable(queries))
-        n_packed = max(part.n_packed, 1)
-        size = min(max(NEAR // n_packed, min(TOGETHER, FAR // n_packed), 1), 64)
-        if len(asked) == len(queries) <= size:
-            return ranked(self.matrix, queries, k, *part.search(queries, max(k, 1), exclude))
+            return among(self.matrix, self.live, queries, k, candidates, exclude, allowed, masks)
+        keep = askable(queries)
+        groups = _groups(len(queries), allowed, masks)
+        return ranked(self.matrix, queries, k, *self.likely(queries, k, [(rows[keep[rows]], mask) for rows, mask in groups], exclude))
+
+    def likely(self, queries: Float32, k: int, groups: Sequence[Group], exclude: Ragged | None) -> tuple[Int64, Int64]:
+        """Every row that may be among the k best, in no order: query and row numbers, flat.
+
+        ``groups`` are rows of queries, finite and not zero, with the mask they have in common.
+        """
+        asked = None if self.part.packed is None else self.part.packed.asked(queries)
+        every = len(queries)
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
-        for start in range(0, len(asked), size):
-            at = asked[start : start + size]
-            rows, numbers = part.search(queries[at], max(k, 1), None if exclude is None else exclude.take(at))
-            found.append((at[rows], numbers))
-        return ranked(self.matrix, queries, k, *(np.concatenate(flat) for flat in zip(*found, strict=True)))
+        for members, mask in groups:
+            part = self.part if mask is None else self.part_for(mask)
+            n_packed = max(part.n_packed, 1)
+            size = min(max(NEAR // n_packed, min(TOGETHER, FAR // n_packed), 1), 64)
+            for start in range(0, len(members), size):
+                at = members[start : start + size]
+                if len(at) == every:
+                    found.append(part.search(queries, max(k, 1), exclude, asked))
+                    continue
+                own = None if exclude is None else exclude.take(at)
+                rows, numbers = part.search(queries[at], max(k, 1), own, None if asked is None else asked.take(at))
+                found.append((at[rows], numbers))
+        if len(found) == 2:
+            return found[1]
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([numbers for _, numbers in found])
 
     def part_for(self, allowed: Bool) -> Part:
         """The rows a mask leaves: the others hidden at first, packed by themselves once few rows are asked for again."""
@@ -119,7 +143,7 @@ class ScanIndex:
         if known is None:
             part = self.part.masked(allowed)
         elif known.packed is self.part.packed is not None and np.count_nonzero(allowed) <= SPARSE * len(allowed):
-            part = Part.of(self.matrix, np.flatnonzero(allowed & self.live))
+            part = Part.of(self.matrix, np.flatnonzero(allowed & self.live), self.part.packed.scale)
         else:
             return known
         self.subsets.keep(allowed, part)
@@ -143,6 +167,14 @@ class ScanIndex:
         return replace(self, live=live, part=part, subsets=Subsets(KEPT * len(live)))
 
 
+Group = tuple[Int64, Bool | None]
+"""Numbers of queries, and the mask they have in common."""
+
+
+def _groups(n: int, allowed: Bool | None, masks: Masks | None) -> list[Group]:
+    return [(np.arange(n), allowed)] if masks is None else list(masks.groups())
+
+
 def checked(queries: Float32, matrix: Float32) -> Float32:
     if queries.ndim != 2 or queries.shape[1] != matrix.shape[1]:
         raise ConfigError(f"queries of shape {queries.shape} do not fit an index of {matrix.shape[1]} dimensions")
@@ -156,7 +188,14 @@ def askable(queries: Float32) -> Bool:
 
 
 def among(
-    matrix: Float32, live: Bool, queries: Float32, k: int, candidates: Ragged, exclude: Ragged | None, allowed: Bool | None
+    matrix: Float32,
+    live: Bool,
+    queries: Float32,
+    k: int,
+    candidates: Ragged,
+    exclude: Ragged | None,
+    allowed: Bool | None,
+    masks: Masks | None = None,
 ) -> Slates:
     """The best of given rows, each scored."""
     n = len(matrix)
@@ -167,6 +206,9 @@ def among(
     keep = live[numbers] & askable(queries)[rows]
     if allowed is not None:
         keep &= allowed[numbers]
+    if masks is not None:
+        for kind, mask in enumerate(masks.kinds):
+            keep &= (masks.ix[rows] != kind) | mask[numbers]
     return ranked(matrix, queries, k, rows[keep], numbers[keep])
 
 

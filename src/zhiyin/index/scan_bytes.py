@@ -23,10 +23,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zhiyin.base.arrays import Float32, Float64, Int32
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64, Int32
 
 STEPS = 127  # of a row
 PAD = 32  # rows are padded to a multiple, so that ``scan`` can take maxima of equal blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """b queries in the steps of a scale: what ``Bytes`` of that scale multiply, and how long a query and its rounding are."""
+
+    scale: Float64  # (dim,)
+    whole: npt.NDArray[np.uint8]  # (b, dim)
+    step: Float64  # (b,)
+    length: Float64  # (b,), in steps
+    rounded: Float64  # (b,), in steps
+
+    @classmethod
+    def of(cls, queries: Float32, scale: Float64, n_levels: int) -> Asked:
+        """From (b, dim) queries that are finite and not zero."""
+        scaled = queries * scale
+        step = np.maximum.reduce(np.abs(scaled), axis=1) / n_levels
+        if not step.all():
+            step[step == 0] = 1.0  # the rows have nothing in the dimensions asked for
+        steps = scaled / step[:, None]
+        whole = np.rint(steps)
+        length = np.sqrt(np.einsum("ij,ij->i", steps, steps))
+        steps -= whole
+        rounded = np.sqrt(np.einsum("ij,ij->i", steps, steps))
+        whole += n_levels + 1
+        return cls(scale, whole.astype(np.uint8), step, length, rounded)
+
+    def take(self, rows: AnyArray) -> Asked:
+        return Asked(self.scale, self.whole[rows], self.step[rows], self.length[rows], self.rounded[rows])
 
 
 @dataclass(frozen=True)
@@ -50,10 +79,11 @@ class Bytes:
     session: Any
 
     @classmethod
-    def of(cls, rows: Float32) -> Bytes:
-        """Pack (n, dim) rows; a second per ten million values."""
-        largest = np.maximum(rows.max(axis=0), -rows.min(axis=0)).astype(np.float64)
-        scale = np.where(largest > 0, largest / STEPS, 1.0)
+    def of(cls, rows: Float32, scale: Float64 | None = None) -> Bytes:
+        """Pack (n, dim) rows; a second per ten million values. A ``scale`` that is given must hold them (``holds``)."""
+        if scale is None:
+            largest = np.maximum(rows.max(axis=0), -rows.min(axis=0)).astype(np.float64)
+            scale = np.where(largest > 0, largest / STEPS, 1.0)
         n, dim = rows.shape
         packed = np.zeros((dim, -(-n // PAD) * PAD), np.int8)
         longest = residual = 0.0
@@ -68,20 +98,18 @@ class Bytes:
         residual += 2 * dim * 2.0**-23 * (longest + residual)
         return cls(n, scale, longest, residual, levels(), _multiplier(packed, levels()))
 
-    def scores(self, queries: Float32) -> Approximate:
-        """Of (b, dim) queries that are finite and not zero."""
-        scaled = queries * self.scale
-        step = np.maximum.reduce(np.abs(scaled), axis=1) / self.levels
-        if not step.all():
-            step[step == 0] = 1.0  # the rows have nothing in the dimensions asked for
-        levels = scaled / step[:, None]
-        whole = np.rint(levels)
-        slack = np.sqrt(np.einsum("ij,ij->i", levels, levels)) * self.residual
-        levels -= whole
-        slack += np.sqrt(np.einsum("ij,ij->i", levels, levels)) * self.longest
-        whole += self.levels + 1
-        (found,) = self.session.run(None, {"queries": whole.astype(np.uint8)})
-        return Approximate(found, step, slack)
+    def asked(self, queries: Float32) -> Asked:
+        """Queries as ``scores`` takes them; all that share this scale take the same."""
+        return Asked.of(queries, self.scale, self.levels)
+
+    def scores(self, asked: Asked) -> Approximate:
+        (found,) = self.session.run(None, {"queries": asked.whole})
+        return Approximate(found, asked.step, asked.length * self.residual + asked.rounded * self.longest)
+
+
+def holds(scale: Float64, rows: Float32) -> Bool:
+    """Which rows fit into bytes of this scale: (n,)."""
+    return np.asarray((np.abs(rows) <= (STEPS + 0.49) * scale).all(axis=1))
 
 
 @cache

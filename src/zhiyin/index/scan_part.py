@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Float64, Int32, Int64, Ragged
-from zhiyin.index.scan_bytes import Approximate, Bytes
+from zhiyin.index.scan_bytes import Approximate, Asked, Bytes, holds
 
 HIDDEN = np.int32(np.iinfo(np.int32).min)
 ABOVE = np.int32(np.iinfo(np.int32).max)
@@ -34,8 +34,11 @@ class Part:
     ceiling: Int32 | None = None
 
     @classmethod
-    def of(cls, matrix: Float32, numbers: AnyArray) -> Part:
-        """Pack the rows of ``matrix`` with these ascending numbers; zero rows have no direction and are left out."""
+    def of(cls, matrix: Float32, numbers: AnyArray, scale: Float64 | None = None) -> Part:
+        """Pack the rows of ``matrix`` with these ascending numbers; zero rows have no direction and are left out.
+
+        In the ``scale`` of another part, a query is prepared once for both.
+        """
         rows = taken(matrix, numbers)
         length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         there = length > 0
@@ -43,8 +46,10 @@ class Part:
         if np.count_nonzero(there) > FEW:
             known = length[there]
             long = length > max(LONG * float(np.median(known)), float(np.quantile(known, 0.995)))
+            long |= False if scale is None else ~holds(scale, rows)
         short = np.flatnonzero(there & ~long)
-        packed = Bytes.of(taken(rows, short)) if len(short) else None
+        long &= there
+        packed = Bytes.of(taken(rows, short), scale) if len(short) else None
         return cls(packed, np.asarray(numbers[short], np.int32), np.asarray(numbers[long], np.int32), rows[long])
 
     @property
@@ -79,14 +84,14 @@ class Part:
         ceiling = np.where(allowed[self.numbers], ABOVE if self.ceiling is None else self.ceiling, HIDDEN)
         return replace(self, loose=self.loose[stay], vectors=self.vectors[stay], ceiling=ceiling.astype(np.int32, copy=False))
 
-    def search(self, queries: Float32, k: int, exclude: Ragged | None) -> tuple[Int64, Int64]:
+    def search(self, queries: Float32, k: int, exclude: Ragged | None, asked: Asked | None = None) -> tuple[Int64, Int64]:
         """Every row that may be among the k best of (b, dim) queries, in no order: query and row numbers, flat.
 
-        Queries are finite and not zero.
+        Queries are finite and not zero; ``asked`` are the same in the scale of some part.
         """
         if self.packed is None:
             return self.of_loose(queries, k, exclude)
-        said = self.packed.scores(queries)
+        said = self.packed.scores(asked if asked is not None and asked.scale is self.packed.scale else self.packed.asked(queries))
         self._hide(said.scores, exclude)
         rows, columns, reached = likely(said, k)
         numbers = self.numbers[columns].astype(np.int64)

@@ -21,23 +21,40 @@ MOST_HEAD = 64 << 10
 """Bytes of a request line and its headers, and of whatever else comes between two pieces of a body."""
 LINGER_S = 2.0
 """So long what nobody reads is thrown away, because ending a connection at once would take the answer with it."""
+_CONTINUE = b"HTTP/1.1 100 "
 _TICKS = 10
 """uvicorn ticks ten times a second; connections are looked at once."""
 
 
 class _WhileOpen:
-    """The transport as an answer needs it: writing to a connection that has just ended is no error, nobody is there."""
+    """The transport as an answer needs it: writing to a connection that has just ended is no error, nobody is there.
 
-    __slots__ = ("_transport", "close", "is_closing")
+    The head of an answer waits for the first piece of its body, so that both leave in one call of the system.
+    """
+
+    __slots__ = ("_head", "_transport", "_wants_head", "is_closing")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.close = transport.close
         self.is_closing = transport.is_closing
+        self._wants_head, self._head = True, b""
 
     def write(self, data: bytes) -> None:
-        if not self.is_closing():
-            self._transport.write(data)
+        if self._wants_head and not data.startswith(_CONTINUE):
+            self._wants_head, self._head = False, data
+        elif not self.is_closing():
+            self._transport.write(self._head + data if self._head else data)
+            self._head = b""
+
+    def end(self) -> None:
+        """The answer is complete: what waits goes, and the next write is a head again."""
+        if self._head and not self.is_closing():
+            self._transport.write(self._head)
+        self._wants_head, self._head = True, b""
+
+    def close(self) -> None:
+        self.end()
+        self._transport.close()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -81,6 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.more_body = False
 
     def on_response_complete(self) -> None:
+        self._answers_to.end()
         super().on_response_complete()
         # Without a request that waits in line it is the client's turn, until the head of his next one is there.
         if not self.pipeline:

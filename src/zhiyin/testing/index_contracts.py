@@ -18,6 +18,7 @@ import numpy as np
 
 from zhiyin.base.arrays import Bool, Float32, Ragged
 from zhiyin.base.errors import ConfigError, ZhiyinError
+from zhiyin.data.requests import Masks
 from zhiyin.data.slates import Slates
 from zhiyin.index.exact import Index
 
@@ -162,6 +163,23 @@ def filtered(case: Case) -> None:
         case.right(found, case.rows, case.queries[:2], "many masks", allowed=mask)
 
 
+def each_its_own(case: Case) -> None:
+    """Queries with filters of their own in one search: each obeys its own, and gets what it would get alone."""
+    kinds = [None, case.mask(0.8), case.mask(0.1), case.mask(0.002), np.zeros(case.n_rows, np.bool_)]
+    picked = [kinds[(3 * q) % len(kinds)] for q in range(len(case.queries))]
+    queries, queries_rows = case.queries.copy(), np.arange(len(case.queries))
+    queries[5] = 0.0
+    lists = Ragged.of([np.arange(q % 5, case.n_rows, 7) for q in queries_rows])
+    every: tuple[dict[str, Any], ...] = ({}, {"exclude": case.seen}, {"exclude": case.seen, "candidates": lists})
+    for limits in every:
+        for _ in range(3):
+            found = case.index.search(queries, K, masks=Masks.of(picked), **limits)
+        for mask in kinds:
+            at = np.array([q for q in queries_rows if picked[q] is mask])
+            own: dict[str, Any] = {name: given.take(at) for name, given in limits.items()}
+            case.right(found.take(at), case.rows, queries[at], "a filter for each query", allowed=mask, **own)
+
+
 def given(case: Case) -> None:
     """Candidates: only those, each once, less the excluded and forbidden ones."""
     lists = [np.arange(q % 5, case.n_rows, 7 + q) for q in range(len(case.queries) - 2)]
@@ -230,7 +248,9 @@ def odd(case: Case) -> None:
     case.require(False, "queries of another width raise ConfigError")
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {check.__name__: check for check in (finds, filtered, given, one_by_one, grows, odd)}
+CHECKS: dict[str, Callable[[Case], None]] = {
+    check.__name__: check for check in (finds, filtered, each_its_own, given, one_by_one, grows, odd)
+}
 """Every promise by name: a test may run them one by one on one Case."""
 
 

@@ -135,15 +135,10 @@ class Vectors:
         return self.everything if shown is None or bool(shown.all()) else self.everything.without(np.flatnonzero(~shown))
 
     def retrieve(self, requests: Requests, k: int) -> Slates:
-        questions, exclude, candidates = self.questions(requests), requests.exclude, requests.candidates
-        if requests.masks is None:
-            return self.index.search(questions, k, exclude=exclude, candidates=candidates, allowed=requests.allowed)
-        parts, order = [], []
-        for rows, mask in requests.masks.groups():
-            own = [None if lists is None else lists.take(rows) for lists in (exclude, candidates)]
-            parts.append(self.index.search(questions[rows], k, exclude=own[0], candidates=own[1], allowed=mask))
-            order.append(rows)
-        return Slates.concatenated(parts).take(np.argsort(np.concatenate(order)))
+        asked = requests
+        return self.index.search(
+            self.questions(asked), k, exclude=asked.exclude, candidates=asked.candidates, allowed=asked.allowed, masks=asked.masks
+        )
 
     def questions(self, requests: Requests) -> Float32:
         """What is asked of the index for each request: (n, dim), zero where nothing is known of the person."""
