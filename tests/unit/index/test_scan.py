@@ -47,7 +47,8 @@ def read_only(mask: Bool) -> Bool:
 def test_no_score_in_bytes_is_further_off_than_it_says(kind: str, seed: int, n: int, dim: int) -> None:
     rows, queries = rows_of(kind, n, dim, seed), rows_of(kind, 3, dim, seed + 1)
     queries = queries[queries.any(axis=1)]
-    said = Bytes.of(rows).scores(queries)
+    packed = Bytes.of(rows)
+    said = packed.scores(packed.asked(queries))
     exact = queries.astype(np.float64) @ rows.T.astype(np.float64)
     assert (np.abs(exact - said.scores[:, :n] * said.step[:, None]) <= (said.slack * said.step)[:, None]).all()
     assert not said.scores[:, n:].any(), "padding scores 0"
