@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from zhiyin.client.given import each, fresh_id, given, part
 from zhiyin.client.shapes import (
     CampaignReport,
-    Completed,
+    Completions,
     Consent,
     Erased,
     EventIn,
@@ -62,12 +62,13 @@ class Calls(ABC):
         filter: str | Mapping[str, Any] | None = None, candidates: Sequence[str] | None = None, exclude: Sequence[str] = (),
         repeat: Literal["allow", "never"] | None = None, diversity: float | None = None, novelty: float | None = None,
         personalized: bool = True, language: Literal["en", "zh"] | None = None, seed: int = 0, cursor: str | None = None,
+        target: Literal["items", "users", "groups", "topics"] = "items",
     ) -> Reply:
-        """The best items for somebody, now. ``POST /v1/{tenant}/recommend``"""
+        """The best items, people to follow, groups or topics for somebody, now. ``POST /v1/{tenant}/recommend``"""
         said = given(
             user=user, session=session, history=history, text=text, items=items, placement=placement, place=place, context=context,
             time=time, n=n, filter=filter, candidates=candidates, exclude=exclude, repeat=repeat, diversity=diversity, novelty=novelty,
-            personalized=personalized, language=language, seed=seed, cursor=cursor,
+            personalized=personalized, language=language, seed=seed, cursor=cursor, target=target,
         )
         return self._call(Reply, "POST", f"/v1/{self._tenant}/recommend", said)
 
@@ -78,12 +79,13 @@ class Calls(ABC):
         filter: str | Mapping[str, Any] | None = None, candidates: Sequence[str] | None = None, exclude: Sequence[str] = (),
         repeat: Literal["allow", "never"] | None = None, diversity: float | None = None, novelty: float | None = None,
         personalized: bool = True, language: Literal["en", "zh"] | None = None, seed: int = 0, cursor: str | None = None,
+        target: Literal["items", "users", "groups", "topics"] = "items",
     ) -> Reply:
         """A given set in the best order for somebody. ``POST /v1/{tenant}/rank``"""
         said = given(
             user=user, session=session, history=history, text=text, items=items, placement=placement, place=place, context=context,
             time=time, n=n, filter=filter, candidates=candidates, exclude=exclude, repeat=repeat, diversity=diversity, novelty=novelty,
-            personalized=personalized, language=language, seed=seed, cursor=cursor,
+            personalized=personalized, language=language, seed=seed, cursor=cursor, target=target,
         )
         return self._call(Reply, "POST", f"/v1/{self._tenant}/rank", said)
 
@@ -94,13 +96,13 @@ class Calls(ABC):
         filter: str | Mapping[str, Any] | None = None, candidates: Sequence[str] | None = None, exclude: Sequence[str] = (),
         repeat: Literal["allow", "never"] | None = None, diversity: float | None = None, novelty: float | None = None,
         personalized: bool = True, language: Literal["en", "zh"] | None = None, seed: int = 0, cursor: str | None = None,
-        placements: Sequence[str] | None = None,
+        target: Literal["items", "users", "groups", "topics"] = "items", placements: Sequence[str] | None = None,
     ) -> Page:
         """Several placements on one page. ``POST /v1/{tenant}/page``"""
         said = given(
             user=user, session=session, history=history, text=text, items=items, placement=placement, place=place, context=context,
             time=time, n=n, filter=filter, candidates=candidates, exclude=exclude, repeat=repeat, diversity=diversity, novelty=novelty,
-            personalized=personalized, language=language, seed=seed, cursor=cursor, placements=placements,
+            personalized=personalized, language=language, seed=seed, cursor=cursor, target=target, placements=placements,
         )
         return self._call(Page, "POST", f"/v1/{self._tenant}/page", said)
 
@@ -128,18 +130,19 @@ class Calls(ABC):
         self, text: str, *, n: int = 10, offset: int = 0, filter: str | Mapping[str, Any] | None = None,
         facets: Sequence[str] | None = None, user: str | None = None, session: str | None = None, personalized: bool = True,
         preference: float | None = None, language: Literal["en", "zh"] | None = None,
+        target: Literal["items", "users", "groups", "topics"] = "items",
     ) -> Results:
         """Items for what somebody typed. ``POST /v1/{tenant}/search``"""
         said = given(
             text=text, n=n, offset=offset, filter=filter, facets=facets, user=user, session=session, personalized=personalized,
-            preference=preference, language=language,
+            preference=preference, language=language, target=target,
         )
         return self._call(Results, "POST", f"/v1/{self._tenant}/search", said)
 
-    def complete(self, text: str, *, n: int = 8) -> list[Completed]:
+    def complete(self, text: str, *, n: int = 8) -> Completions:
         """What somebody may be typing. ``POST /v1/{tenant}/complete``"""
         said = given(text=text, n=n)
-        return self._call(list[Completed], "POST", f"/v1/{self._tenant}/complete", said)
+        return self._call(Completions, "POST", f"/v1/{self._tenant}/complete", said)
 
     def similar(
         self, item: str, *, kind: Literal["alike", "together", "accessory"] = "alike", n: int = 10,

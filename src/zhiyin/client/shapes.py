@@ -62,7 +62,9 @@ class Named(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence.
+    """One item of an answer; ``reason`` is a code, ``why`` says it in a sentence. Of another target ``item`` is the id of a
+    person or group (``kind`` "user", "group") or the value of a topic (``kind`` its column), and ``count`` how many follow a
+    person, belong to a group, or how many items a topic has.
 
     ``ad`` is the label of an advertisement ("Ad", "广告") and ``campaign`` whose it is; both are empty for everything else.
     """
@@ -74,6 +76,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
     ad: str = ""
     campaign: str = ""
+    kind: str = ""
+    count: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,6 +110,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``personalized = false`` uses nothing about the person. ``diversity`` and ``novelty`` (0..1) trade relevance.
     ``cursor`` "" asks for the first of several pages; the cursor of each answer continues it, without repeats.
+    ``target`` is what is wanted; people, groups and topics have regard to who asks, ``n``, ``exclude`` and ``text`` (a name).
     """
 
     user: str | None = None
@@ -128,6 +133,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: Literal["en", "zh"] | None = None
     seed: int = 0
     cursor: str | None = None
+    target: Literal["items", "users", "groups", "topics"] = "items"
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -149,10 +155,14 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``kind`` and ``count`` as in an answer of recommend: "" and 0 for items."""
+
     item: str
     title: str
     score: float
     why: str
+    kind: str = ""
+    count: int = 0
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,6 +194,14 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     text: str
     kind: str
+
+
+class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``degraded`` says that these are not what the search index would have said, and ``note`` why."""
+
+    texts: list[Completed]
+    degraded: bool = False
+    note: str = ""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -371,7 +389,10 @@ class ServerReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model."""
+    """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model that should answer.
+
+    A server that is degraded and ready stays in its balancer: it stores events, and answers.
+    """
 
     ready: bool
     degraded: bool

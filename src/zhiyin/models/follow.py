@@ -1,36 +1,40 @@
-"""People to follow: who is near somebody in the graph of links, and who likes what he likes.
+"""People to follow: who is near somebody in the graph of links, who likes what he likes, and whom many know.
 
-Two signals, each divided by its best and added. *Near* is a short random walk from the person over links in both
+Three signals, each divided by its best and added. *Near* is a short random walk from the person over links in both
 directions, cut after ``steps`` (Liben-Nowell and Kleinberg, CIKM 2003: rooted PageRank; three steps reach the friends of
 friends' friends). *Alike* is the cosine of the sets of liked items, rare items counting more (inverse user frequency,
-Breese et al., UAI 1998). Nothing is trained: a link or a person that comes counts in the next answer.
+Breese et al., UAI 1998). *Known* is the logarithm of how many are linked to somebody. Nothing is trained: a link or a
+person that comes counts in the next answer.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from zhiyin.base.arrays import AnyArray, Float64, Int64, Ragged
+from zhiyin.base.arrays import AnyArray, Bool, Float64, Int64, Ragged
 from zhiyin.base.spec import Spec
 
 _BEAM = 500
+_MOST_KNOWN = 1_000
 _MOST_LINKS = 5_000
 _MOST_LOOKED_AT = 200_000
 _NOBODY: Int64 = np.zeros(0, np.int64)
 
 
 class FollowSpec(Spec):
-    """``damping`` 0..1 is how much each further step of the walk counts; ``taste`` is the weight of liking the same things
-    beside that of being near (0 = links alone). Chosen on held-out links of lastfm-2k and filmtrust (bench/follow.py)."""
+    """``damping`` 0..1 is how much each further step of the walk counts; ``taste`` and ``known`` are the weights of liking the
+    same things and of being known to many, beside that of being near. Chosen on held-out links of lastfm-2k and filmtrust
+    (bench/follow.py): for people with links near is what counts, for those without the other two."""
 
     steps: Annotated[int, Field(ge=2, le=10)] = 3
     damping: Annotated[float, Field(gt=0, le=1)] = 0.85
-    taste: Annotated[float, Field(ge=0)] = 0.3
+    taste: Annotated[float, Field(ge=0)] = 0.2
+    known: Annotated[float, Field(ge=0)] = 0.2
 
 
 class Links:
@@ -39,18 +43,25 @@ class Links:
     def __init__(self) -> None:
         self._to: dict[int, array[int]] = {}
         self._from: dict[int, array[int]] = {}
+        self._counts = np.zeros((2, 64), np.int32)  # links to each, and from each
 
     def add(self, head: int, tail: int) -> None:
         """One more link; nobody is linked to himself."""
         if head != tail:
             self._to.setdefault(head, array("i")).append(tail)
             self._from.setdefault(tail, array("i")).append(head)
+            if (more := max(head, tail) + 1) > self._counts.shape[1]:
+                self._counts = np.pad(self._counts, ((0, 0), (0, max(more, 64 + self._counts.shape[1]))))
+            self._counts[0, tail] += 1
+            self._counts[1, head] += 1
 
     def remove(self, head: int, tail: int) -> None:
         """Take a link away, once, where it is there."""
         if tail in self._to.get(head, ()):
             self._to[head].remove(tail)
             self._from[tail].remove(head)
+            self._counts[0, tail] -= 1
+            self._counts[1, head] -= 1
 
     def of(self, person: int) -> Int64:
         """Whom a person is linked to, each once: (n,)."""
@@ -59,6 +70,24 @@ class Links:
     def n_to(self, person: int) -> int:
         """How many are linked to a person."""
         return len(set(self._from.get(person, ())))
+
+    def linked(self, people: AnyArray) -> Bool:
+        """True for those with a link to somebody or from somebody: (n,)."""
+        there = people < self._counts.shape[1]
+        return np.asarray(there & (self._counts[:, np.where(there, people, 0)].sum(axis=0) > 0))
+
+    def known(self, people: AnyArray) -> Float64:
+        """How known each is by links to him: log(1 + links), (n,)."""
+        there = people < self._counts.shape[1]
+        return np.log1p(np.where(there, self._counts[0, np.where(there, people, 0)], 0))
+
+    def best_known(self, n: int) -> Int64:
+        """The n with most links to them and, behind those, from them; people without links never: (at most n,)."""
+        linked = np.flatnonzero(self._counts.sum(axis=0))
+        worth = self._counts[0, linked].astype(np.int64)
+        if len(linked) > 2 * n:
+            linked = linked[worth >= np.partition(worth, len(worth) - n)[len(worth) - n]]
+        return linked[np.lexsort((linked, -self._counts[0, linked]))][:n]
 
     def near(self, person: int) -> Int64:
         """Everybody with a link to or from a person, each once, the newest few thousand of very many: (n,)."""
@@ -129,21 +158,33 @@ class Tastes:
         return each[(each >= 0) & (each < len(self._worth))]
 
 
+class Nearest(NamedTuple):
+    """People best first, what each is worth, and how near and alike he is, as shares of the nearest and the most alike: (n,) each."""
+
+    people: Int64
+    worth: Float64
+    near: Float64
+    alike: Float64
+
+
 def nearest_people(
     links: Links, tastes: Tastes, person: int, liked: AnyArray, spec: FollowSpec, hidden: Collection[int] = (), gone: AnyArray = _NOBODY
-) -> tuple[Int64, Float64, Float64]:
-    """People by how much somebody may want to follow them, best first, and how near and how alike each is: (n,) each.
+) -> Nearest:
+    """People by how much somebody may want to follow them: all who are near or alike, and the thousand best known.
 
-    ``person`` -1 has no links. Those in ``gone`` do not stand there; nobody ``hidden`` does, or is passed on the way.
+    ``person`` -1 has no links. Only people with links stand there, none of those in ``gone``; nobody ``hidden`` does, or is
+    passed on the way.
     """
     near, walked = links.walk(person, spec, hidden) if person >= 0 else (_NOBODY, np.zeros(0))
     alike, cosine = tastes.alike(liked) if spec.taste else (_NOBODY, np.zeros(0))
-    out = np.unique(np.concatenate([near, alike]))
+    out = np.unique(np.concatenate([near, alike, links.best_known(_MOST_KNOWN + len(hidden) + len(gone))]))
     left = np.concatenate([np.fromiter(hidden, np.int64, len(hidden)), np.asarray(gone, np.int64), [person]])
     out = out[~np.isin(out, left)]
-    nearness, likeness = _share(out, near, walked), _share(out, alike, cosine)
-    order = np.lexsort((out, -(nearness + spec.taste * likeness)))
-    return out[order], nearness[order], likeness[order]
+    out = out[links.linked(out)]
+    nearness, likeness, known = _share(out, near, walked), _share(out, alike, cosine), links.known(out)
+    worth = nearness + spec.taste * likeness + spec.known * known / max(float(known.max(initial=0.0)), 1e-12)
+    order = np.lexsort((out, -worth))
+    return Nearest(out[order], worth[order], nearness[order], likeness[order])
 
 
 def _share(wanted: Int64, known: Int64, amount: Float64) -> Float64:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from zhiyin.base.arrays import Float64, Int64
+from zhiyin.base.arrays import Int64
 from zhiyin.base.errors import StoreError
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.popularity import people_of
-from zhiyin.models.follow import FollowSpec, Links, Tastes, nearest_people
+from zhiyin.models.follow import FollowSpec, Links, Nearest, Tastes, nearest_people
 from zhiyin.online.names import Names, name_of
 from zhiyin.online.people import SESSION, People
 from zhiyin.online.relations import GROUP, PERSON, RELATIONS, parts_of, relation_of
@@ -92,29 +92,17 @@ class Circle:
         """How many belong to a group."""
         return len(set(self.members.get(group, ())))
 
-    def linked(self) -> Int64:
-        """Everybody with a link: (n,)."""
-        return np.array([i for i in range(len(self.ids)) if self._has_link(i)], np.int64)
-
-    def _has_link(self, person: int) -> bool:
-        return bool(self.links.n_to(person)) or bool(len(self.links.of(person)))
-
     # Lists.
 
-    def to_follow(self, person: int, liked: Int64, hidden: Collection[int], gone: Int64) -> tuple[Int64, Float64, Float64]:
-        """People somebody may want to follow, best first, with how near and alike they are: (n,) each.
-
-        Without those he is linked to already, and without people who have no link.
-        """
+    def to_follow(self, person: int, liked: Int64, hidden: Collection[int], gone: Int64) -> Nearest:
+        """People somebody may want to follow, without those he is linked to already."""
         gone = np.concatenate([gone, self.links.of(person)]) if person >= 0 else gone
-        found, near, alike = nearest_people(self.links, self.tastes, person, liked, self.spec, hidden, gone)
-        kept = np.array([self._has_link(one) for one in found.tolist()], np.bool_)
-        return found[kept], near[kept], alike[kept]
+        return nearest_people(self.links, self.tastes, person, liked, self.spec, hidden, gone)
 
-    def followed(self, hidden: Collection[int], gone: Collection[int]) -> list[int]:
-        """Everybody with a link by how many are linked to him, most first."""
-        left = [i for i in self.linked().tolist() if i not in hidden and i not in gone]
-        return sorted(left, key=lambda i: (-self.links.n_to(i), i))
+    def followed(self, n: int, hidden: Collection[int], gone: Collection[int]) -> list[int]:
+        """The n to whom most are linked."""
+        best = self.links.best_known(n + len(hidden) + len(gone)).tolist()
+        return [one for one in best if one not in hidden and one not in gone][:n]
 
     def to_join(self, person: int, liked: Int64, hidden: Collection[int], gone: Collection[int]) -> list[tuple[int, float]]:
         """Groups of the people around somebody with what they weigh, heaviest first: friends, those who share a group, those alike.

@@ -19,7 +19,7 @@ from zhiyin.online.asks import Ask, Shown, Target
 from zhiyin.online.circle import Circle
 from zhiyin.online.rows import time_of
 from zhiyin.online.searching import Hit, Results, Search
-from zhiyin.online.topics import Topics, worth
+from zhiyin.online.topics import Topics, worth_of
 from zhiyin.pipeline.placement import Language
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Targets:
             raise MissingDataError("the items have no topics", "Give a column of them the type category or list in the manifest.")
         now_us = time_of(ask.time, tenant.clock())
         of_person = topics.of_person(snapshot, asker.history, now_us, asker.tags, asker.hidden_topics)
-        score = worth(of_person, topics.of_everybody(tenant.counters.popular(len(snapshot.catalog))))
+        score = worth_of(of_person, topics.of_everybody(tenant.counters.popular(len(snapshot.catalog))))
         counts = topics.counts(_allowed(snapshot, ask))
         score = np.where(counts > 0, score, -1.0)
         score[[number for number, (_, name) in enumerate(topics.names) if name in ask.exclude]] = -1.0
@@ -146,27 +146,23 @@ class Targets:
 
 
 def _users(circle: Circle, ask: Ask, asker: _Asker, hidden: Collection[int], n: int, language: Language) -> Listed:
-    if not len(circle.linked()):
+    if not len(circle.links.best_known(1)):
         raise MissingDataError("nobody is linked to anybody here", "Put relations between people: head and tail as user:ID.")
     me, gone = circle.find(asker.user), _numbers(circle.find, [*ask.exclude, *([ask.user] if ask.user else [])])
     if ask.text is not None:
-        weights = np.full(len(circle.ids), -1.0)
-        for number in circle.followed(hidden, gone):
-            weights[number] = circle.links.n_to(number)
+        everybody = np.arange(len(circle.ids))
+        weights = np.where(circle.links.linked(everybody), circle.links.known(everybody), -1.0)
+        weights[[*hidden, *gone]] = -1.0
         return Listed([_person(circle, one, weights[one], "text", language) for one in circle.names.search(ask.text, weights, n)], "text")
-    found, near, alike = circle.to_follow(me, asker.liked, hidden, np.array(sorted(gone), np.int64))
+    found = circle.to_follow(me, asker.liked, hidden, np.array(sorted(gone), np.int64))
     items = []
     mine = set(circle.links.near(me).tolist()) - set(hidden) if me >= 0 else set()
-    for one, close, like in zip(found[:n].tolist(), near.tolist(), alike.tolist(), strict=False):
+    for one, worth, close, like in zip(*(column[:n].tolist() for column in found), strict=True):
         shared = len(mine & set(circle.links.near(one).tolist()))
-        reason = "friends" if shared else "near" if close > 0 else "alike"
-        items.append(_person(circle, one, close + circle.spec.taste * like, reason, language, shared))
-    served = ["follow"] if items else []
-    had = {*gone, *found[:n].tolist(), *(circle.links.of(me).tolist() if me >= 0 else ())}
-    if len(items) < n and (rest := circle.followed(hidden, had)[: n - len(items)]):
-        items += [_person(circle, one, -float(place), "followed", language) for place, one in enumerate(rest, 1)]
-        served.append("followed")
-    return Listed(items, ", then ".join(served) or "nobody")
+        reason = "friends" if shared else "near" if close > 0 else "alike" if like > 0 else "followed"
+        items.append(_person(circle, one, worth, reason, language, shared))
+    served = "follow" if me >= 0 or len(asker.liked) else "followed"
+    return Listed(items, served)
 
 
 def _groups(circle: Circle, ask: Ask, asker: _Asker, hidden: Collection[int], n: int, language: Language) -> Listed:

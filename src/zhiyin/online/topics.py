@@ -75,7 +75,7 @@ class Topics:
         return interest
 
 
-def worth(of_person: Float64, of_everybody: Float64) -> Float64:
+def worth_of(of_person: Float64, of_everybody: Float64) -> Float64:
     """What a topic is worth to somebody: (n_topics,); below 0 what he does not want."""
     if (of_person > 0).any():
         return np.where(of_person < 0, -1.0, (1 - WORLD) * of_person + WORLD * of_everybody)
