@@ -11,7 +11,7 @@ from zhiyin.data.record import EventRecord
 from zhiyin.store.event_log import Batch, EventLog, LogStatus
 from zhiyin.store.tables import Body, Change, Row, TableStore
 
-_AGAIN = "Stop what holds it; this server tries again every second, and takes over by itself."
+AGAIN = "Stop what holds it; this server tries again every second, and takes over by itself."
 
 
 class ReadLog:
@@ -23,7 +23,7 @@ class ReadLog:
 
     def submit(self, records: Sequence[EventRecord]) -> Future[list[bool]]:
         """Always ``StoreError``."""
-        raise StoreError(f"nothing is stored: {self.why}", _AGAIN)
+        raise StoreError(f"nothing is stored: {self.why}", AGAIN)
 
     def append(self, records: Sequence[EventRecord]) -> list[bool]:
         """Always ``StoreError``."""
@@ -39,7 +39,7 @@ class ReadLog:
 
     def erase(self, *, users: Collection[str] = (), sessions: Collection[str] = ()) -> int:
         """Always ``StoreError``."""
-        raise StoreError(f"nothing can be erased: {self.why}", _AGAIN)
+        raise StoreError(f"nothing can be erased: {self.why}", AGAIN)
 
     def status(self) -> LogStatus:
         """That of the log, failing."""
@@ -59,7 +59,7 @@ class ReadTables:
 
     def put(self, collection: str, rows: Mapping[str, Body], *, partial: bool = False, if_version: int | None = None) -> dict[str, int]:
         """Always ``StoreError``."""
-        raise StoreError(f"nothing is stored: {self.why}", _AGAIN)
+        raise StoreError(f"nothing is stored: {self.why}", AGAIN)
 
     def get(self, collection: str, ids: Sequence[str]) -> dict[str, Row]:
         """See ``TableStore.get``."""
@@ -67,7 +67,7 @@ class ReadTables:
 
     def delete(self, collection: str, ids: Sequence[str], *, forget: bool = False) -> int:
         """Always ``StoreError``."""
-        raise StoreError(f"nothing is removed: {self.why}", _AGAIN)
+        raise StoreError(f"nothing is removed: {self.why}", AGAIN)
 
     def page(self, collection: str, after: str = "", n: int = 100) -> list[Row]:
         """See ``TableStore.page``."""

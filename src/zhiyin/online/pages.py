@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import msgspec
-
-from zhiyin.base.errors import ZhiyinError
 from zhiyin.online.answers import Found
-from zhiyin.online.asks import Ask
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.presets import HOME_PAGE
 
-Answering = Callable[[Ask, Sequence[int]], Found | ZhiyinError]
 
-
-def page(snapshot: Snapshot, ask: Ask, placements: Sequence[str] | None, answering: Answering) -> tuple[list[tuple[str, Found]], list[str]]:
-    """The shelves by placement from top to bottom, and notes about those left out.
-
-    Without ``placements``, those of a home page that there are. Raises ``UnknownNameError`` for one nobody defined.
-    """
+def shelves_of(snapshot: Snapshot, placements: Sequence[str] | None) -> list[str]:
+    """The placements of a page from top to bottom, each once; without ``placements`` those of a home page that there are."""
     shelves = snapshot.recommender.shelves
+    if placements is not None:
+        return list(dict.fromkeys(placements))
     unfit = {"again"} if snapshot.recommender.data.manifest.repeat.policy == "never" else set()
-    names = [name for name in HOME_PAGE if shelves.has(name) and name not in unfit] if placements is None else list(placements)
-    if not names:
-        names = ["home"]
-    shown: list[int] = []
-    found: list[tuple[str, Found]] = []
-    notes: list[str] = []
-    for name in dict.fromkeys(names):
-        least = shelves.find(name).least if shelves.has(name) or name != "home" else 1
-        one = answering(msgspec.structs.replace(ask, placement=name), shown)
-        if isinstance(one, ZhiyinError):
-            raise one
-        if len(one.item_ix) < least:
-            notes.append(f"shelf '{name}' left out: {len(one.item_ix)} items, it needs {least}")
-            continue
-        shown = [*shown, *one.item_ix]
-        found.append((name, one))
-    return found, notes
+    return [name for name in HOME_PAGE if shelves.has(name) and name not in unfit] or ["home"]
+
+
+def least_of(snapshot: Snapshot, placement: str) -> int:
+    """How many items a shelf needs to stand on a page."""
+    shelves = snapshot.recommender.shelves
+    return shelves.find(placement).least if shelves.has(placement) else 1
 
 
 def ranked(found: Found, candidates: Sequence[int]) -> Found:

@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from zhiyin.ads.campaigns import FILE as CAMPAIGNS
 from zhiyin.ads.campaigns import StaticCampaigns
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.base.memory import settle
+from zhiyin.online.elsewhere import ReadLog
+from zhiyin.online.standby import keep_standby
 from zhiyin.pipeline.business_file import read_rules
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.advertising import impressions
@@ -32,12 +36,18 @@ REFRESH_S = 30.0
 class Keeper:
     """One thread for all tenants. What goes wrong is logged; what is served stays as it is then."""
 
-    def __init__(self, tenants: Mapping[str, Hosted], retrain_every_h: float | None = None) -> None:
+    def __init__(
+        self, tenants: Mapping[str, Hosted], retrain_every_h: float | None = None, again: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """``again`` opens a tenant anew whose log could not be written, and says whether it now can."""
         self.tenants = tenants
         self.retrain_every_h = retrain_every_h
+        self.again = again
         self._stamps = {name: hosted.bundles.stamp() for name, hosted in tenants.items()}
         self._read: dict[tuple[str, str], int] = {}
         self._training: dict[str, subprocess.Popen[bytes]] = {}
+        self._stood: dict[str, str] = {}  # the version whose standby was written
+        self._leaving: list[Hosted] = []  # was replaced; closed a look later, when what it was asked is answered
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zhiyin-keeper", daemon=True)
 
@@ -52,11 +62,11 @@ class Keeper:
 
     def _run(self) -> None:
         refreshed = trained = time.monotonic()
-        for name, hosted in self.tenants.items():
+        for name, hosted in list(self.tenants.items()):
             self._guarded(self.look, name, hosted)
         while not self._stop.wait(LOOK_S):
             now = time.monotonic()
-            for name, hosted in self.tenants.items():
+            for name, hosted in list(self.tenants.items()):
                 self._guarded(self.look, name, hosted)
                 if now - refreshed >= REFRESH_S:
                     self._guarded(self.refresh, name, hosted)
@@ -76,21 +86,53 @@ class Keeper:
 
     def look(self, name: str, hosted: Hosted) -> None:
         """Go over to another bundle where one was promoted, or gone back to, and take in what other processes wrote."""
+        while self._leaving:
+            self._leaving.pop().close()
+        if isinstance(hosted.tenant.log, ReadLog):
+            if self.again(name):
+                self._anew(name, hosted)
+                return
+            hosted.follower.look()
+        hosted.look()
         stamp = hosted.bundles.stamp()
         if stamp != self._stamps[name]:
             self._stamps[name] = stamp
-            served = hosted.bundles.served
-            if served.version != hosted.tenant.snapshot.version:
-                recommender = Recommender.load(hosted.bundles.path(served))
-                hosted.tenant.go_over(recommender, served.version, after=served.after, since=served.since)
-                settle()
-                log.info("tenant %s: serves model %s", name, served.version)
+            self.go_over(name, hosted)
         hosted.tenant.catch_up()
         hosted.tenant.shop.catch_up()
         self.tune(name, hosted)
         if hosted.tenant.snapshot.finder is None:
             hosted.tenant.shop.index(self._synonyms(hosted))
             settle()
+        version = hosted.tenant.snapshot.version
+        if self._stood.get(name) != version and not hosted.impaired:
+            keep_standby(hosted.home, hosted.tenant.snapshot, msgspec.structs.replace(hosted.entry, since=hosted.tenant.shop.applied))
+            self._stood[name] = version
+
+    def go_over(self, name: str, hosted: Hosted) -> None:
+        """Serve what is to be served; where that cannot be read, say so where operators look, and go on with what is there."""
+        try:
+            served = hosted.bundles.served
+            if served.version == hosted.tenant.snapshot.version:
+                hosted.serves(served)
+                return
+            recommender = Recommender.load(hosted.bundles.path(served))
+        except ZhiyinError as error:
+            hosted.trouble = hosted.trouble if hosted.instead else f"{error.message}: what is in memory is served on. {error.hint}"
+            raise
+        hosted.tenant.go_over(recommender, served.version, after=served.after, since=served.since)
+        hosted.serves(served)
+        settle()
+        log.info("tenant %s: serves model %s", name, served.version)
+
+    def _anew(self, name: str, hosted: Hosted) -> None:
+        """A tenant was opened anew in the place of another."""
+        self._leaving.append(hosted)
+        self._stamps[name] = self.tenants[name].bundles.stamp()
+        self._read = {key: stamp for key, stamp in self._read.items() if key[0] != name}
+        self._stood.pop(name, None)
+        settle()
+        log.info("tenant %s: its log is written here from now on", name)
 
     def tune(self, name: str, hosted: Hosted) -> None:
         """Follow ``rules.toml`` and ``campaigns.toml`` where they changed; what makes no sense is logged, and the old stays."""
@@ -119,6 +161,8 @@ class Keeper:
     def train(self, name: str, hosted: Hosted) -> None:
         """Begin a retraining in a process of its own, unless one runs."""
         running = self._training.get(name)
+        if isinstance(hosted.tenant.log, ReadLog):
+            return
         if running is not None and running.poll() is None:
             return
         command = [sys.executable, "-c", "from zhiyin.cli.app import main; main()", "retrain", str(hosted.bundles.folder)]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
-from zhiyin.base.errors import ConfigError, MissingDataError
+from zhiyin.base.errors import ConfigError, MissingDataError, StoreError
 from zhiyin.base.memory import settle
 from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
+from zhiyin.online.elsewhere import AGAIN, ReadLog, ReadTables
 from zhiyin.online.following import Follower
+from zhiyin.online.standby import choose
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import Tenant, live_folder, make_home
+from zhiyin.online.tenant import MASKED, Tenant, every_row, live_folder, make_home
 from zhiyin.online.traces import Traces
-from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.access import Keys
 from zhiyin.serve.app import Server, build_app
 from zhiyin.serve.hosted import Hosted
@@ -26,25 +28,56 @@ from zhiyin.serve.routes import OPERATIONS
 from zhiyin.serve.routes.server import with_own
 from zhiyin.serve.settings import Settings, check_open
 from zhiyin.serve.tail import Tail
+from zhiyin.store.event_log import EventLog
 
 
-def host(folder: Path, settings: Settings) -> Hosted:
-    """Open one tenant: bundle, log, keys, traces; raises where it cannot be served."""
-    if not folder.is_dir():
-        raise MissingDataError(f"there is no folder '{folder}'", "Train one first: zhiyin train DATA --out FOLDER.")
+def host(folder: Path, settings: Settings, log: EventLog | None = None) -> Hosted:
+    """Open one tenant: bundle, log, keys, traces; raises where it cannot be served.
+
+    Where its model is damaged, what ``choose`` finds is served instead. Where its log cannot be written (another process does,
+    or the disk is read-only) and no ``log`` is given, everything is read and nothing written; the keeper tries again.
+    """
     home = live_folder(folder)
-    bundles = Bundles(folder, home)
-    served = bundles.served
-    recommender = Recommender.load(bundles.path(served))
-    make_home(folder)
+    if not folder.is_dir() and not home.is_dir():
+        raise MissingDataError(f"there is no folder '{folder}'", "Train one first: zhiyin train DATA --out FOLDER.")
     stores = Stores(settings.database)
+    bundles = Bundles(folder, home)
+    chosen = choose(bundles, lambda: _masked(stores, folder))
+    make_home(folder)
     tables = stores.tables(folder)
     version = tables.version()
-    log = stores.log(folder, "share" if settings.workers > 1 else "own")
-    tenant = Tenant(folder.name, recommender, log, tables, version=served.version, after=served.after, since=served.since)
+    log, why = (log, "") if log is not None else written(folder, settings)
+    if why:
+        tables = ReadTables(tables, why)
+    served = chosen.entry
+    tenant = Tenant(folder.name, chosen.recommender, log, tables, version=served.version, after=served.after, since=served.since)
     tenant.warm()
-    traces = Traces(home / "traces", int(settings.traces_mb * 2**20), shared=settings.shared)
-    return Hosted(tenant, Keys(home), traces, bundles, settings, Follower(tenant, version))
+    traces = Traces(home / "traces", int(settings.traces_mb * 2**20), shared=settings.shared or bool(why))
+    hosted = Hosted(tenant, Keys(home), traces, bundles, settings, Follower(tenant, version))
+    hosted.serves(served, chosen.instead, chosen.trouble)
+    hosted.look()
+    for trouble in filter(None, (chosen.trouble, why and f"events are refused: {why}. {AGAIN}")):
+        logging.getLogger("zhiyin.serve").error("tenant %s: %s", folder.name, trouble)
+    return hosted
+
+
+def written(folder: Path, settings: Settings) -> tuple[EventLog, str]:
+    """The log of a tenant; where it cannot be written, one to read from and the reason. Raises ``StoreError`` where neither can be."""
+    stores = Stores(settings.database)
+    try:
+        return stores.log(folder, "share" if settings.workers > 1 else "own"), ""
+    except OSError as error:  # StoreError is one too
+        why = error.message if isinstance(error, StoreError) else f"the event log cannot be written: {error.strerror or error}"
+        return ReadLog(stores.log(folder, "read"), why), why
+
+
+def _masked(stores: Stores, folder: Path) -> set[str]:
+    """The versions of the bundles from which people were erased."""
+    tables = stores.tables(folder, "read")
+    try:
+        return {str(row.body.get("bundle")) for row in every_row(tables, MASKED)}
+    finally:
+        tables.close()
 
 
 def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, ASGIApp]:
@@ -76,8 +109,25 @@ def serve(folders: Sequence[Path], settings: Settings, told: Callable[[str], Non
 
 def kept(server: Server, settings: Settings) -> None:
     """Begin what a server does beside answering; it ends with the server."""
-    keeper = Keeper(server.tenants, settings.retrain_every_h)
     tail = Tail({name: hosted.follower for name, hosted in server.tenants.items()}, _bell(settings)) if settings.shared else None
+
+    def again(name: str) -> bool:
+        """Open a tenant anew once its log can be written; everything may be another since: another process had it."""
+        folder = server.tenants[name].bundles.folder
+        log, why = written(folder, settings)
+        if why:
+            log.close()
+            return False
+        try:
+            server.tenants[name] = host(folder, settings, log)
+        except BaseException:
+            log.close()
+            raise
+        if tail is not None:
+            tail.follow(name, server.tenants[name].follower)
+        return True
+
+    keeper = Keeper(server.tenants, settings.retrain_every_h, again)
 
     def close() -> None:
         keeper.close()

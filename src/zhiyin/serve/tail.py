@@ -21,16 +21,21 @@ class Tail:
     """Looks ten times a second, and at once when the bell rings. An error is logged when it begins, and when it is over."""
 
     def __init__(self, followers: Mapping[str, Follower], bell: Bell) -> None:
-        self.followers = followers
+        self.followers = dict(followers)
         self.bell = bell
         self._failing: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zhiyin-tail", daemon=True)
 
     def start(self) -> None:
-        for follower in self.followers.values():
-            follower.tenant.rang = self.bell.ring
+        for name, follower in self.followers.items():
+            self.follow(name, follower)
         self._thread.start()
+
+    def follow(self, name: str, follower: Follower) -> None:
+        """Look here from now on for what others write to a tenant."""
+        follower.tenant.rang = self.bell.ring
+        self.followers[name] = follower
 
     def close(self) -> None:
         self._stop.set()
@@ -41,7 +46,7 @@ class Tail:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.bell.wait(PATIENCE_S if self._failing else LOOK_S)
-            for name, follower in self.followers.items():
+            for name, follower in list(self.followers.items()):
                 if not self._stop.is_set():
                     self._look(name, follower)
 

@@ -71,7 +71,7 @@ def supervise(folders: Sequence[Path], settings: Settings, told: Callable[[str],
     Raises ``ConfigError`` where no worker can begin.
     """
     homes = [folder.with_name(f"{folder.name}.live") for folder in folders]
-    missing = next((folder for folder in folders if not folder.is_dir()), None)
+    missing = next((folder for folder, home in zip(folders, homes, strict=True) if not folder.is_dir() and not home.is_dir()), None)
     if missing is not None:
         raise MissingDataError(f"there is no folder '{missing}'", "Train one first: zhiyin train DATA --out FOLDER.")
     check_names([folder.name for folder in folders], settings)

@@ -54,7 +54,7 @@ def test_words_typos_filters_and_facets(client: TestClient) -> None:
     assert all("red" in hit["title"] and "umbrella" in hit["title"] for hit in found["items"])
     assert not found["degraded"]
     assert {value["value"] for value in found["facets"]["colour"]} == {"red"}
-    assert client.post("/v1/shop/complete", json={"text": "blue umb"}).json()[0] == {"text": "blue umbrella", "kind": "title"}
+    assert client.post("/v1/shop/complete", json={"text": "blue umb"}).json()["texts"][0] == {"text": "blue umbrella", "kind": "title"}
 
 
 def test_a_new_item_is_found_when_its_put_returns_and_a_deleted_one_is_not(client: TestClient) -> None:

@@ -18,7 +18,10 @@ class ServerReady(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model."""
+    """``ready`` is false when events cannot be stored; ``degraded`` when answers come without the model that should answer.
+
+    A server that is degraded and ready stays in its balancer: it stores events, and answers.
+    """
 
     ready: bool
     degraded: bool
@@ -40,9 +43,10 @@ async def server_ready(call: Call) -> Answered:
 async def ready(call: Call) -> Answered:
     hosted = call.tenant
     status = hosted.tenant.log.status()
-    notes = [*status.notes, *([status.failing] if status.failing else [])]
+    notes = [*status.notes, *filter(None, (status.failing, hosted.trouble))]
     snapshot = hosted.tenant.snapshot
-    said = Ready(not status.failing, hosted.engine.late, snapshot.version, len(snapshot.catalog), hosted.tenant.n_events, notes)
+    degraded = hosted.late or bool(hosted.impaired)
+    said = Ready(not status.failing, degraded, snapshot.version, len(snapshot.catalog), hosted.tenant.n_events, notes)
     return Answered(said, 200 if said.ready else 503)
 
 
