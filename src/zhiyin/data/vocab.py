@@ -81,8 +81,8 @@ class Vocabulary:
 
     def every(self) -> list[str]:
         """All ids in order; of few, the very texts that the table for ``find`` holds."""
-        if self._lookup is not None and self._lookup.n_digests == 0:
-            return list(islice(self._lookup.later, len(self)))
+        if len(self) <= _MANY and self._table.n_digests == 0:
+            return list(islice(self._table.later, len(self)))
         return [str(v) for v in self.ids.to_pylist()]
 
     def names(self, ix: AnyArray) -> list[str]:

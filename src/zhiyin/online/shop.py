@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -24,11 +24,12 @@ from zhiyin.data.build_items import available_at
 from zhiyin.online.rows import time_of
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.business_file import RuleFile
-from zhiyin.pipeline.finding import Finder
-from zhiyin.pipeline.finding_saved import finder_of
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.tables import Change, TableStore
 from zhiyin.text.synonyms import Synonyms
+
+if TYPE_CHECKING:
+    from zhiyin.pipeline.finding import Finder
 
 ITEMS = "items"
 Clock = Callable[[], int]
@@ -180,6 +181,8 @@ class Shop:
         """Build the search index: from what was saved with the model and what changed since, else by reading all items,
         which takes .2 ms each; answers and changes go on meanwhile.
         """
+        from zhiyin.pipeline.finding_saved import finder_of
+
         with self._building:
             begun, self._dirty, since = self._snapshot, set(), self._since
         changed = [change.id for change in changed_items(self.tables, since)[0]]

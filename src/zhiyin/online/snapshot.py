@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,11 @@ from zhiyin.data.requests import Histories, Requests
 from zhiyin.models.rerank.traits import Traits
 from zhiyin.pipeline.business import BusinessRules
 from zhiyin.pipeline.business_file import RuleFile
-from zhiyin.pipeline.finding import Finder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.pipeline.told import language_of
+
+if TYPE_CHECKING:  # what searches is imported when it is built: the first answer does not wait for it
+    from zhiyin.pipeline.finding import Finder
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Snapshot:
 
     @cached_property
     def ids(self) -> list[str]:
-        return [str(i) for i in self.catalog.items.ids.to_pylist()]
+        return self.catalog.items.every()
 
     @cached_property
     def _sorted_ids(self) -> list[str]:

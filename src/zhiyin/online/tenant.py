@@ -31,7 +31,6 @@ from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.targets import Targets
-from zhiyin.pipeline.finding_saved import finder_of
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.tables import Row, TableStore
@@ -196,6 +195,8 @@ class Tenant:
         with self._changing:
             living = self._made(recommender, version, after, self.shop.tables)
             if self.snapshot.finder is not None:  # who could search goes on searching
+                from zhiyin.pipeline.finding_saved import finder_of
+
                 finder = finder_of(recommender, self.snapshot.finder.synonyms)
                 living.snapshot = replace(living.snapshot, finder=finder)
             self._go_on(living, since)

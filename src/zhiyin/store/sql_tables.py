@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from zhiyin.store.sql import Database, PageKey, chunks
 from zhiyin.store.tables import Body, Change, Row, check_version, checked, from_json, to_json, with_part
@@ -36,7 +36,7 @@ class SqlTables:
 
     def __init__(self, url: str, *, wait_s: float = 5) -> None:
         self._database = Database(url, _METADATA, lock=_LOCK, wait_s=wait_s)
-        self._insert = sqlite.insert if self._database.sqlite else postgresql.insert
+        self._insert = _insert_for(self._database)
 
     def put(self, collection: str, rows: Mapping[str, Body], *, partial: bool = False, if_version: int | None = None) -> dict[str, int]:
         """See ``TableStore.put``."""
@@ -117,6 +117,15 @@ class SqlTables:
         newest = self._insert(_VERSION).values(only=1, version=first + len(texts) - 1)
         connection.execute(newest.on_conflict_do_update(index_elements=["only"], set_={"version": newest.excluded.version}))
         return versions
+
+
+def _insert_for(database: Database) -> Any:
+    """``INSERT ... ON CONFLICT`` as the database says it; the words of the other one are not imported."""
+    if database.sqlite:
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    return insert
 
 
 def _found(connection: sa.Connection, collection: str, ids: list[str]) -> dict[str, tuple[int, str]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import scipy.sparse as sp
 
 from zhiyin.base.arrays import Float32, Int64
 from zhiyin.data.requests import Histories
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 def age_in_events(history: Histories) -> Int64:
@@ -51,6 +55,8 @@ def newest_of_each(history: Histories, n_items: int) -> tuple[Int64, Int64]:
 
 def profile_matrix(history: Histories, n_items: int, decay: float = 1.0) -> sp.csr_matrix:
     """(n_requests, n_items): ``decay ** age`` of the newest positive event per item; repeats count once."""
+    import scipy.sparse as sp  # here, because most of what asks about histories needs no matrix
+
     kept = liked(history)
     at, indptr = newest_of_each(kept, n_items)
     values: Float32 = np.ones(len(at), np.float32)
