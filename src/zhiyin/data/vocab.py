@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain, islice
 
@@ -72,6 +72,11 @@ class Vocabulary:
         """Row number of one id, -1 when unknown; microseconds after the first call."""
         ix = self._table.find(str(id_))
         return ix if ix < len(self) else -1  # a longer vocabulary may share the table
+
+    def find_all(self, ids: Sequence[str]) -> list[int]:
+        """``find`` of several ids, at a fraction of its price."""
+        n = len(self)
+        return [ix if ix < n else -1 for ix in self._table.find_all(ids)]
 
     @property
     def _table(self) -> _Lookup:
@@ -179,6 +184,19 @@ class _Lookup:
                 return ix
             at += 1
         return -1
+
+    def find_all(self, ids: Sequence[str]) -> list[int]:
+        found = [self.later.get(id_, -1) for id_ in ids]
+        if not len(self._digests) or not (left := [place for place, ix in enumerate(found) if ix < 0]):
+            return found
+        wanted = np.frombuffer(b"".join(_digest(ids[place]) for place in left), np.uint64)
+        at = np.minimum(self._digests.searchsorted(wanted), len(self._digests) - 1)
+        hit = np.flatnonzero(self._digests[at] == wanted)
+        numbers = self._order[at[hit]]
+        for row, ix, name in zip(hit.tolist(), numbers.tolist(), self._ids.take(pa.array(numbers)).to_pylist(), strict=True):
+            place = left[row]
+            found[place] = ix if name == ids[place] else self.find(ids[place])
+        return found
 
     def add(self, ids: Iterable[str]) -> None:
         """Later ids, numbered on from here."""

@@ -1,4 +1,4 @@
-"""Counts that fade: what is popular, trending and taken together, kept up to date event by event.
+"""Counts that fade: what is popular and trending, kept up to date event by event.
 
 Every count halves each ``half_life``; instead of ageing all of them at every step, an event weighs
 2^(t / half_life) against a fixed origin, and all counts are scaled down together before numbers grow too large.
@@ -6,17 +6,15 @@ Every count halves each ``half_life``; instead of ageing all of them at every st
 
 from __future__ import annotations
 
-from collections import deque
 from functools import cached_property
 
 import numpy as np
 
-from zhiyin.base.arrays import Float64, Int32
+from zhiyin.base.arrays import Float32, Float64, Int32, Int64
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.dataset import Dataset
 
 _LARGEST = 400.0  # halvings; 2^400 is far from what a double holds
-_NEIGHBOURS = 50
 
 
 class Fading:
@@ -27,14 +25,20 @@ class Fading:
         self.origin_us = origin_us
         self.counts: Float64 = np.zeros(max(n_items, 1))
 
-    def add(self, item_ix: int, time_us: int, weight: float) -> None:
-        age = (time_us - self.origin_us) / self.half_life_us
-        if age > _LARGEST:
-            self.counts *= np.exp2(-age)
-            self.origin_us, age = time_us, 0.0
-        if item_ix >= len(self.counts):
-            self.counts = np.concatenate([self.counts, np.zeros(max(item_ix + 1 - len(self.counts), len(self.counts) // 4 + 64))])
-        self.counts[item_ix] += weight * 2.0**age
+    def add(self, item_ix: Int32, time_us: Int64, weight: Float32) -> None:
+        """Events (n,) in their order, whenever they happened."""
+        ages = (time_us - self.origin_us) / self.half_life_us
+        if (ages > _LARGEST).any():
+            first = int(np.argmax(ages > _LARGEST))
+            self.add(item_ix[:first], time_us[:first], weight[:first])
+            self.counts *= np.exp2(-ages[first])
+            self.origin_us = int(time_us[first])
+            self.add(item_ix[first:], time_us[first:], weight[first:])
+            return
+        missing = int(item_ix.max(initial=0)) + 1 - len(self.counts)
+        if missing > 0:
+            self.counts = np.concatenate([self.counts, np.zeros(max(missing, len(self.counts) // 4 + 64))])
+        np.add.at(self.counts, item_ix, weight * np.exp2(ages))
 
     def add_all(self, item_ix: Int32, time_us: np.ndarray, weight: np.ndarray) -> None:
         """Many events at once, none after the origin by more than ``_LARGEST`` halvings."""
@@ -49,15 +53,12 @@ class Fading:
 
 
 class Counters:
-    """``slow`` (90 days) is what is popular, ``fast`` (2 days) over ``slow`` what is trending; ``together`` counts
-    who took what within the last few things of one person."""
+    """``slow`` (90 days) is what is popular, ``fast`` (2 days) over ``slow`` what is trending."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
         self.slow = Fading(0, 90.0, 0)
         self.fast = Fading(0, 2.0, 0)
-        self._latest: dict[int, deque[int]] = {}  # the newest things of each person
-        self._together: dict[int, dict[int, float]] = {}
 
     @cached_property
     def _known(self) -> tuple[Fading, Fading]:
@@ -70,31 +71,17 @@ class Counters:
             fading.add_all(events.item_ix, events.time_us if timed else np.zeros(len(events)), events.weight)
         return slow, fast
 
-    def add(self, person: int, item_ix: int, time_us: int, weight: float) -> None:
-        """One event of somebody; one that is no sign of liking counts nowhere."""
-        if weight <= 0:
+    def add(self, item_ix: Int32, time_us: Int64, weight: Float32) -> None:
+        """Events (n,) in their order; one that is no sign of liking counts nowhere."""
+        liked = weight > 0
+        if not liked.all():
+            item_ix, time_us, weight = item_ix[liked], time_us[liked], weight[liked]
+        if not len(item_ix):
             return
         if not self.slow.origin_us:  # data without time: the first live event sets the origin
-            self.slow.origin_us = self.fast.origin_us = time_us
+            self.slow.origin_us = self.fast.origin_us = int(time_us[0])
         self.slow.add(item_ix, time_us, weight)
         self.fast.add(item_ix, time_us, weight)
-        newest = self._latest.setdefault(person, deque(maxlen=5))
-        for other in newest:
-            if other != item_ix:
-                self._pair(item_ix, other)
-                self._pair(other, item_ix)
-        newest.append(item_ix)
-
-    def _pair(self, one: int, other: int) -> None:
-        near = self._together.setdefault(one, {})
-        near[other] = near.get(other, 0.0) + 1.0
-        if len(near) > 2 * _NEIGHBOURS:  # the weakest half goes, the rest fades
-            kept = sorted(near.items(), key=lambda pair: -pair[1])[:_NEIGHBOURS]
-            self._together[one] = {item: count * 0.9 for item, count in kept}
-
-    def together(self, item_ix: int) -> dict[int, float]:
-        """What people took around an item since the bundle, with counts."""
-        return dict(self._together.get(item_ix, {}))
 
     def popular(self, n_items: int) -> Float64:
         """Relative counts of all items, known and live: (n_items,)."""

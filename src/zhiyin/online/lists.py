@@ -103,7 +103,7 @@ def _together(tenant: Tenant, snapshot: Snapshot, ix: int, n_items: int) -> Floa
     slates, _ = snapshot.recommender.by_model(request, min(200, n_items))
     score = np.full(n_items, -np.inf)
     score[slates.item_ix] = 1.0 / (1.0 + np.arange(len(slates.item_ix)))
-    for other, count in tenant.counters.together(ix).items():
+    for other, count in tenant.people.together(ix).items():
         score[other] = max(score[other], 0.0) + 0.05 * np.log1p(count)
     return score
 

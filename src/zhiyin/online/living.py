@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from zhiyin.data.record import EventRecord
 from zhiyin.online.counters import Counters
+from zhiyin.online.happened import Deeds
 from zhiyin.online.people import People
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.recommender import Recommender
@@ -31,9 +32,9 @@ class Living:
     def catch_up(self, log: EventLog) -> int:
         """Let every event of the log that is new here act; gives how many."""
         before = self.n_events
-        for position, record in log.read(self.position):
-            self._fold(record)
-            self.position = position
+        for positions, records in log.batches(self.position):
+            self._fold(records)
+            self.position = positions[-1]
         return self.n_events - before
 
     def adopt(self, snapshot: Snapshot) -> None:
@@ -44,8 +45,8 @@ class Living:
         _ = snapshot.popular
         self.snapshot = snapshot
         for item in [item for item in self._orphans if snapshot.catalog.items.find(item) >= 0]:
-            for record in self._orphans.pop(item):
-                self._act(record, self.people.number(record.user, record.session), snapshot.catalog.items.find(item))
+            records = self._orphans.pop(item)
+            self._act(records, [snapshot.catalog.items.find(item)] * len(records))
 
     def forget(self, user: str) -> None:
         """Drop a person, and his events that wait for their items."""
@@ -54,25 +55,31 @@ class Living:
         for item, records in self._orphans.items():
             self._orphans[item] = [r for r in records if r.user != user and not (r.user is None and r.session in sessions)]
 
-    def _fold(self, record: EventRecord) -> None:
-        """Let one durable event act: the only place where memory learns of events."""
-        self.n_events += 1
-        person = self.people.number(record.user, record.session)
-        item_ix = self.snapshot.catalog.items.find(record.item)
-        if item_ix < 0:
-            self._orphans.setdefault(record.item, []).append(record)
-            return
-        self._act(record, person, item_ix)
+    def _fold(self, records: list[EventRecord]) -> None:
+        """Let durable events act: the only place where memory learns of them."""
+        self.n_events += len(records)
+        item_ix = self.snapshot.catalog.items.find_all([record.item for record in records])
+        if min(item_ix) < 0:
+            for record, ix in zip(records, item_ix, strict=True):
+                if ix < 0:
+                    self._orphans.setdefault(record.item, []).append(record)
+        self._act(records, item_ix)
 
-    def _act(self, record: EventRecord, person: int, item_ix: int) -> None:
-        weight = self._weight(record)
-        place = self.snapshot.recommender.data.places.find(record.place) if record.place else -1
-        self.people.add(person, item_ix, self._kinds.get(record.kind, 0), record.time_us, place, weight)
-        self.counters.add(person, item_ix, record.time_us, weight)
+    def _act(self, records: list[EventRecord], item_ix: list[int]) -> None:
+        """``item_ix`` of each record, -1 = unknown."""
+        kinds, places = self._kinds, self.snapshot.recommender.data.places
+        place_ix = [places.find(record.place) if record.place else -1 for record in records]
+        kind_ix = [kinds.get(record.kind, 0) for record in records]
+        deeds = Deeds.of(item_ix, kind_ix, [record.time_us for record in records], place_ix, self._weights(records))
+        self.people.take([record.user for record in records], [record.session for record in records], deeds)
+        if min(item_ix) < 0:
+            deeds = deeds.take(deeds.item_ix >= 0)
+        self.counters.add(deeds.item_ix, deeds.time_us, deeds.weight)
 
-    def _weight(self, record: EventRecord) -> float:
-        """What an event says about liking: the weight of its kind, 0 below the rating threshold."""
+    def _weights(self, records: list[EventRecord]) -> list[float]:
+        """What events say about liking: the weight of their kind, 0 below the rating threshold."""
         manifest = self.snapshot.recommender.data.manifest
-        if manifest.positive_from is not None and record.value is not None and record.value < manifest.positive_from:
-            return 0.0
-        return manifest.weights.get(record.kind, 1.0)
+        weights, least = manifest.weights, manifest.positive_from
+        if least is None:
+            return [weights.get(record.kind, 1.0) for record in records]
+        return [0.0 if record.value is not None and record.value < least else weights.get(record.kind, 1.0) for record in records]

@@ -6,28 +6,21 @@ the user's. Numbers below ``n_base`` are the bundle's users; what a model learne
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import chain
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Int64, offsets_of
+from zhiyin.base.arrays import AnyArray, offsets_of, row_of_flat
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories
+from zhiyin.online.happened import Deeds, Happened
 
 SESSION = "session:"
-
-
-class Did(NamedTuple):
-    """One event since the bundle; sorts by time, then by order of arrival."""
-
-    time_us: int
-    arrival: int
-    item_ix: int
-    kind_ix: int
-    place_ix: int
-    weight: float
+_NEAR = 5
+"""Things of one person are together when no more than so many steps lie between."""
+_TAKERS, _OF_EACH = 256, 1000
+"""What is together with an item is counted over its newest takers, and the newest things of each."""
 
 
 class People:
@@ -41,10 +34,11 @@ class People:
         self.base = base
         self.n_base = base.n_users
         self._numbers: dict[str, int] = {}  # people who came since, and sessions (with their prefix)
-        self._live: dict[int, list[Did]] = {}
+        self._acted: dict[str, int] = {}  # users who did something since, wherever they were known first
+        self._happened = Happened()
+        self._live: dict[int, list[int]] = {}  # the rows there of each person
         self._merged: dict[int, int] = {}  # session -> the user it became
         self._gone: set[int] = set()
-        self._arrivals = 0
 
     def __len__(self) -> int:
         return self.n_base + len(self._numbers)
@@ -68,7 +62,7 @@ class People:
         if user is None:
             known = self._numbered(SESSION + (session or ""))
             return self._merged.get(known, known)
-        ix = self._numbered(user)
+        ix = self._acted[user] = self._numbered(user)
         if session is not None:
             self._join(session, ix)
         return ix
@@ -86,16 +80,46 @@ class People:
         past = self._live.pop(ix, [])
         if ix < self.n_base:  # a session the bundle knows
             known = self.base.history(np.array([ix]))
-            columns = (known.time_us, known.item_ix, known.kind_ix, known.place_ix, known.weight)
-            past = [Did(time, 0, *rest) for time, *rest in zip(*(c.tolist() for c in columns), strict=True)] + past
+            deeds = Deeds(known.item_ix, known.kind_ix, known.time_us, known.place_ix, known.weight)
+            first = self._happened.add(deeds)
+            past += range(first, len(self._happened))
         if past:
             self._live[user_ix] = sorted([*self._live.get(user_ix, ()), *past])
 
+    def take(self, users: Sequence[str | None], sessions: Sequence[str | None], deeds: Deeds) -> None:
+        """More events, in their order, by user and session; who did what to an unknown item is numbered, and no more."""
+        kept = deeds.item_ix >= 0
+        all_kept = bool(kept.all())
+        first = self._happened.add(deeds if all_kept else deeds.take(kept))
+        rows = range(first, len(self._happened)) if all_kept else np.where(kept, first + np.cumsum(kept) - 1, -1).tolist()
+        self._meet(users)
+        acted, live = self._acted, self._live
+        persons: list[int] = []
+        for user, session, row in zip(users, sessions, rows, strict=True):
+            person = acted.get(user) if session is None and user is not None else None
+            if person is None:
+                person = self.number(user, session)
+            if row >= 0:
+                persons.append(person)
+                his = live.get(person)
+                if his is None:
+                    live[person] = [row]
+                else:
+                    his.append(row)
+        self._happened.sign(first, persons)
+
+    def _meet(self, users: Sequence[str | None]) -> None:
+        """Look up those of the bundle's users who act for the first time, all at once."""
+        acted, gone = self._acted, self._gone
+        fresh = [*{user for user in users if user is not None and user not in acted}]
+        if fresh:
+            acted.update((user, ix) for user, ix in zip(fresh, self.base.users.find_all(fresh), strict=True) if ix >= 0 and ix not in gone)
+
     def add(self, person: int, item_ix: int, kind_ix: int, time_us: int, place_ix: int = -1, weight: float = 1.0) -> None:
-        """One more event; a late one goes where its time belongs."""
-        self._arrivals += 1
-        event = Did(time_us, self._arrivals, item_ix, kind_ix, place_ix, weight)
-        insort(self._live.setdefault(person, []), event)
+        """One more event of somebody by his number."""
+        row = self._happened.add(Deeds.of([item_ix], [kind_ix], [time_us], [place_ix], [weight]))
+        self._live.setdefault(person, []).append(row)
+        self._happened.sign(row, [person])
 
     def forget(self, user: str | None, session: str | None) -> int:
         """Drop somebody and everything he did from memory; gives how many live events went. The log forgets by itself."""
@@ -105,6 +129,8 @@ class People:
         n = len(self._live.pop(ix, ()))
         if ix < self.n_base:
             self._gone.add(ix)
+        if user is not None:
+            self._acted.pop(user, None)
         sessions = [name for name, number in self._numbers.items() if number == ix or self._merged.get(number) == ix]
         for name in sessions:
             number = self._numbers.pop(name)
@@ -116,6 +142,7 @@ class People:
     def mask(self, ix: int) -> None:
         """A user of the bundle who asked to be erased: his past there is read no more."""
         self._gone.add(ix)
+        self._acted.pop(self.base.users[ix], None)
 
     def is_masked(self, ix: int) -> bool:
         return ix in self._gone
@@ -126,9 +153,32 @@ class People:
         joined = [name for name, number in self._numbers.items() if name.startswith(SESSION) and self._merged.get(number) == ix >= 0]
         return [name.removeprefix(SESSION) for name in joined]
 
-    def live(self, person: int) -> list[Did]:
-        """What somebody did since the bundle, oldest first."""
-        return list(self._live.get(person, ()))
+    def live(self, person: int) -> Histories:
+        """What somebody did since the bundle, oldest first, as a batch of one."""
+        return self._since(np.array([person]))
+
+    def _since(self, people: AnyArray, most: int | None = None) -> Histories:
+        """What each of n people did since the bundle, oldest first; of ``most`` only what came last."""
+        lists = [[*self._live.get(person, ())][-most if most else 0 :] for person in people.tolist()]
+        offsets = offsets_of(np.array([len(rows) for rows in lists], np.int64))
+        done = self._happened.deeds.take(np.fromiter(chain.from_iterable(lists), np.int64, int(offsets[-1])))
+        if len(lists) > 1 or (done.time_us[1:] < done.time_us[:-1]).any():
+            done = done.take(np.lexsort((done.time_us, row_of_flat(offsets))))
+        return Histories(offsets, *done)
+
+    def together(self, item_ix: int) -> dict[int, float]:
+        """What people took within a few steps of an item since the bundle, with counts, over the newest who took it."""
+        takers = {self._merged.get(person, person) for person in self._happened.takers(item_ix, _TAKERS)}
+        done = self._since(np.array(sorted(takers), np.int64), _OF_EACH)
+        liked = done.weight > 0
+        items, owner = done.item_ix[liked], row_of_flat(done.offsets)[liked]
+        near: list[AnyArray] = []
+        for step in range(1, _NEAR + 1):
+            one, other = items[step:], items[:-step]
+            same = (owner[step:] == owner[:-step]) & (one != other)
+            near += [other[same & (one == item_ix)], one[same & (other == item_ix)]]
+        found, counts = np.unique(np.concatenate(near), return_counts=True)
+        return dict(zip(found.tolist(), counts.astype(np.float64).tolist(), strict=True))
 
     def history(self, users: AnyArray, now_us: AnyArray | None = None) -> Histories:
         """Everything each person did strictly before the time beside him (all when None), oldest first.
@@ -140,35 +190,29 @@ class People:
         base = np.where((asked < self.n_base) & (True if gone is None else ~gone), asked, -1)
         timed = self.base.manifest.order == "time"
         past = self.base.history(base, now_us if timed else None)
-        live = [self._live.get(u, ()) for u in asked.tolist()]
-        if not any(live):
+        if not any(person in self._live for person in asked.tolist()):
             return past
-        return _merged(past, live, now_us if timed else None, timed)
+        return _both(past, self._since(asked), now_us if timed else None, timed)
 
 
-def _merged(past: Histories, live: Sequence[Sequence[Did]], now_us: AnyArray | None, timed: bool) -> Histories:
+def _both(past: Histories, since: Histories, now_us: AnyArray | None, timed: bool) -> Histories:
     """The two pasts of each person in one list."""
-    flat: list[Did] = []
-    lengths = np.zeros(len(live), np.int64)
-    for row, events in enumerate(live):
-        if not events:
-            continue
-        taken = list(events) if now_us is None else [e for e in events if e.time_us < now_us[row]]
-        lengths[row] = len(taken)
-        flat += taken
-    n = len(flat)
-    rows: Int64 = np.concatenate([past.items.rows, np.repeat(np.arange(len(live)), lengths)])
-    time = np.fromiter((e.time_us for e in flat), np.int64, n)
-    ages = np.concatenate([past.time_us, time])
+    rows = row_of_flat(since.offsets)
+    if now_us is not None and not (before := since.time_us < now_us[rows]).all():
+        lengths = np.bincount(rows[before], minlength=len(since))
+        done = Deeds(since.item_ix, since.kind_ix, since.time_us, since.place_ix, since.weight).take(before)
+        since, rows = Histories(offsets_of(lengths), *done), rows[before]
+    rows = np.concatenate([past.items.rows, rows])
+    ages = np.concatenate([past.time_us, since.time_us])
     # Positions and real times do not compare: where there is no time, what came since follows what was known.
-    since = np.concatenate([np.zeros(len(past.time_us), np.int8), np.ones(n, np.int8)])
-    order = np.lexsort((ages, rows) if timed else (ages, since, rows))
+    later = np.repeat(np.array([0, 1], np.int8), [len(past.time_us), len(since.time_us)])
+    order = np.lexsort((ages, rows) if timed else (ages, later, rows))
 
-    def column(known: AnyArray, more: list[int] | list[float]) -> AnyArray:
-        return np.concatenate([known, np.asarray(more, known.dtype)])[order]
+    def column(known: AnyArray, more: AnyArray) -> AnyArray:
+        return np.concatenate([known, more])[order]
 
     return Histories(
-        offsets_of(past.lengths + lengths),
-        column(past.item_ix, [e.item_ix for e in flat]), column(past.kind_ix, [e.kind_ix for e in flat]), ages[order],
-        column(past.place_ix, [e.place_ix for e in flat]), column(past.weight, [e.weight for e in flat]),
+        offsets_of(past.lengths + since.lengths),
+        column(past.item_ix, since.item_ix), column(past.kind_ix, since.kind_ix), ages[order],
+        column(past.place_ix, since.place_ix), column(past.weight, since.weight),
     )  # fmt: skip

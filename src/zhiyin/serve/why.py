@@ -105,7 +105,7 @@ def _explained(tenant: Tenant, user: str, n: int) -> Why:
     data, tables = snapshot.recommender.data, tenant.shop.tables
     person, base = people.find(user), people.base.users.find(user)
     trained = 0 if base < 0 or people.is_masked(base) else len(people.base.history(np.array([base])).item_ix)
-    since = len(people.live(person)) if person >= 0 else 0
+    since = len(people.live(person).item_ix) if person >= 0 else 0
     private = user in tenant.private
     row, tags = tables.get(USERS, [user]), tables.get(TAGS, [user])
     catalog = snapshot.catalog
@@ -139,7 +139,8 @@ def _newest(tenant: Tenant, person: int) -> list[DidThen]:
     snapshot, timed = tenant.snapshot, tenant.snapshot.recommender.data.manifest.order == "time"
     data = snapshot.recommender.data
     past = tenant.people.history(np.array([person]))
-    live = {(e.time_us, e.item_ix) for e in tenant.people.live(person)}
+    since = tenant.people.live(person)
+    live = set(zip(since.time_us.tolist(), since.item_ix.tolist(), strict=True))
     columns = (past.time_us, past.item_ix, past.kind_ix, past.weight)
     newest = list(zip(*(column[-NEWEST:].tolist() for column in columns), strict=True))[::-1]
     return [

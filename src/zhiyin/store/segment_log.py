@@ -8,7 +8,8 @@
 What a crash or a power cut leaves half written at the end is cut off when the log is opened, and noted. A flipped bit is
 turned back, worse damage is skipped and noted; nothing is ever read as something else. A write that fails is cut off
 again, its callers get StoreError, and the log goes on as soon as the disk does. Not covered: a disk that reports a flush
-it did not do, files that vanish, and damage of several bits in the very last event, which looks like a torn write.
+it did not do, files that vanish, and damage of several bits in the very last write if the machine was started anew since:
+it looks like a torn one.
 Erasing rewrites files; what the disk itself still holds in freed blocks is up to its encryption.
 """
 
@@ -221,7 +222,8 @@ class SegmentLog:
                 continue  # all that was in it has been erased meanwhile
             for found in frames_from(data, start):
                 if isinstance(found, Gap):
-                    if first != firsts[-1] or found.end < start + len(data):
+                    at_end = first == firsts[-1] and found.end == start + len(data)
+                    if not at_end or (end is not None and max(look_through(data).last, first - 1) < end):
                         self._note(damage_said(log.name, found))
                 elif end is not None and found.position > end:
                     return

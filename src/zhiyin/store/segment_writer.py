@@ -122,7 +122,9 @@ class SegmentWriter:
         return segment
 
     def _take_in(self, segment: OpenSegment) -> None:
-        """Read on from where the segment is known; what is unreadable at its end was never acknowledged: cut it off."""
+        """Read on from where the segment is known. What is unreadable at its end is cut off: it was never acknowledged,
+        unless the durable position that was said since the machine started lies beyond it.
+        """
         path = self._files.log(segment.first)
         data = self._disk.read(path, segment.size)
         if not segment.size:
@@ -135,10 +137,16 @@ class SegmentWriter:
         for _, frame in found.frames:
             if frame.repaired:
                 self._note(f"a flipped bit at {before + frame.start:,} of '{path.name}' was put right")
+        hurt = self._words[BOOT] == self._boot and self._words[END] >= segment.next
+        if hurt:
+            segment.next = self._words[END] + 1  # readers have been told of these positions
         torn = before + len(data) - found.end
         if torn:
             segment.file.cut(found.end)
-            self._note(f"{torn:,} bytes of an unfinished write at {found.end:,} of '{path.name}' were cut off")
+            if hurt:
+                self._tell(segment.first, Gap(found.end, before + len(data)))
+            else:
+                self._note(f"{torn:,} bytes of an unfinished write at {found.end:,} of '{path.name}' were cut off")
         segment.file.sync()  # what another process wrote before it died may still be on its way
         self._publish(segment)
 

@@ -36,6 +36,8 @@ def test_a_saved_vocabulary_finds_what_it_found_and_grows_on(ids: list[str], mor
         assert [longer.find(i) for i in longer.every()] == list(range(len(longer)))
         assert Vocabulary.restored(longer.arrays()).find(longer.every()[-1] if longer.every() else "x") == len(longer) - 1
         assert all(back.find(i) == -1 for i in more if i not in ids)  # the shorter one knows nothing of it
+        for one in (back, longer):
+            assert one.find_all([*more, *ids]) == [one.find(i) for i in [*more, *ids]]
 
 
 def test_part_of_an_array_is_saved_alone(many: int) -> None:
@@ -51,6 +53,7 @@ def test_ids_of_one_digest_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
     ids = ["a", "b", "c", "dd", "ee"]
     known = Vocabulary.restored(Vocabulary(ids).arrays())
     assert [known.find(i) for i in [*ids, "x", "xx", "xxx"]] == [0, 1, 2, 3, 4, -1, -1, -1]
+    assert known.find_all([*ids, "x", "xx", "xxx"]) == [0, 1, 2, 3, 4, -1, -1, -1]
 
 
 def test_restored_arrays_are_not_copied() -> None:

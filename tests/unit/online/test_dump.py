@@ -262,6 +262,6 @@ def test_upgrading_brings_old_models_on_and_refuses_newer_ones(folder: Path, mon
     assert Recommender.load(folder).recommend("u1").ids == before
     tables.close()
     (home / "events").mkdir()
-    (home / "events" / f"{1:020d}.log").write_bytes(b"\xffZ\xfe2 a later format")
+    (home / "events" / f"{1:020d}.log").write_bytes(b"\xffZ\xfe3 a later format")
     with pytest.raises(StoreError, match="newer zhiyin"):
         upgrade(folder, Stores())

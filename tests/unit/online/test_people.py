@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zhiyin.online.happened import Deeds
 from zhiyin.online.people import People
 from zhiyin.testing.small import small_world
 
@@ -46,6 +49,60 @@ def test_histories_are_what_a_naive_reader_would_say(steps: list[tuple[str, int,
         expected = sorted([*expected, *(e for e in events if e[0] < now)], key=lambda e: (e[0], e[1]))
         assert past.item_ix.tolist() == [item for _, _, item in expected]
         assert past.time_us.tolist() == [time for time, _, _ in expected]
+
+
+DEED = st.tuples(
+    st.sampled_from(["u1", "u2", "new", None]), st.sampled_from([None, None, "a", "b"]), st.integers(-1, 9), st.integers(0, 99)
+)
+
+
+def taken(deeds: list[tuple[str | None, str | None, int, int]], cuts: list[int]) -> People:
+    """People after these deeds, handed in as batches that end at ``cuts``."""
+    people = People(small_world("time"))
+    for begin, end in pairwise([0, *sorted(min(cut, len(deeds)) for cut in cuts), len(deeds)]):
+        users, sessions, items, times = zip(*deeds[begin:end], strict=True) if end > begin else ((), (), (), ())
+        n = end - begin
+        people.take(users, sessions, Deeds.of(items, [0] * n, times, [-1] * n, [float(item != 3) for item in items]))
+    return people
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(DEED, max_size=30), st.lists(st.integers(0, 30), max_size=5))
+def test_it_does_not_matter_where_batches_end(deeds: list[tuple[str | None, str | None, int, int]], cuts: list[int]) -> None:
+    deeds = [(user, session or (None if user else "c"), item, time) for user, session, item, time in deeds]
+    whole, cut, single = taken(deeds, []), taken(deeds, cuts), taken(deeds, list(range(len(deeds))))
+    for one in (cut, single):
+        assert (one._numbers, one._merged, one._live) == (whole._numbers, whole._merged, whole._live)
+        everybody = np.arange(len(one))
+        assert one.history(everybody).item_ix.tolist() == whole.history(everybody).item_ix.tolist()
+        assert [one.together(item) for item in range(10)] == [whole.together(item) for item in range(10)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["u1", "u2", "new"]), st.none(), st.integers(0, 6), st.integers(0, 20)), max_size=40))
+def test_what_is_together_is_what_a_naive_counter_says(deeds: list[tuple[str | None, str | None, int, int]]) -> None:
+    people = taken(deeds, [])
+    counts: dict[int, Counter[int]] = {item: Counter() for item in range(7)}
+    for name in ("u1", "u2", "new"):
+        did = sorted(((time, at, item) for at, (user, _, item, time) in enumerate(deeds) if user == name and item != 3))
+        for i, (_, _, one) in enumerate(did):
+            for _, _, other in did[max(i - 5, 0) : i]:
+                if one != other:
+                    counts[one][other] += 1
+                    counts[other][one] += 1
+    assert [people.together(item) for item in range(7)] == [dict(counts[item]) for item in range(7)]
+
+
+def test_many_events_of_many_people_grow_the_columns_and_are_found() -> None:
+    people = taken([(f"n{i % 70}", None, i % 9, i) for i in range(3_000)], [1_000, 1_030])
+    for user in (0, 69):
+        mine = people.live(people.find(f"n{user}"))
+        assert mine.item_ix.tolist() == [i % 9 for i in range(user, 3_000, 70)]
+        assert mine.time_us.tolist() == list(range(user, 3_000, 70))
+    assert people.forget("n69", None) == 42
+    assert people.find("n69") == -1
+    people.take(["n69"], [None], Deeds.of([1], [0], [5], [-1], [1.0]))
+    assert people.live(people.find("n69")).item_ix.tolist() == [1]
 
 
 @pytest.mark.parametrize("order", ["position", "none"])

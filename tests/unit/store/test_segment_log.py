@@ -372,3 +372,23 @@ def test_what_was_just_written_is_not_read_from_the_disk_and_not_seen_once_anoth
     assert [record.event_id for _, record in mine.read(10)] == ids(6, 10)
     for log in (mine, other):
         log.close()
+
+
+def test_damage_at_the_very_end_is_told_from_a_torn_write_while_the_machine_runs() -> None:
+    for restarted in (False, True):
+        disk = MemoryDisk()
+        log = opened(disk)
+        log.append(events(3))
+        log.append(events(3, 3))
+        log.close()
+        disk = disk.after_power_cut(random.Random(0)) if restarted else disk
+        hit = [found for found in scan(bytes(disk.content(ONLY))) if isinstance(found, Frame)][1]
+        disk.content(ONLY)[hit.start + 30 : hit.start + 60] = bytes(30)
+        reader = opened(disk, access="read")
+        assert names(reader) == ids(3) and bool(reader.status().notes) == (not restarted)
+        log = opened(disk)
+        (note,) = log.status().notes
+        assert ("is damaged: " in note) == (not restarted) and ("unfinished write" in note) == restarted
+        assert log.append(events(6)) == [False] * 3 + [True] * 3
+        assert [position for position, _ in log.read()] == ([1, 2, 3, 4, 5, 6] if restarted else [1, 2, 3, 7, 8, 9])
+        log.close()
