@@ -29,11 +29,14 @@ class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     context: Context | None = None
 
 
-def record_of(e: EventIn) -> EventRecord:
-    """The event for the log. Raises ``DataError`` or ``ConfigError`` for a time that is none."""
+def record_of(e: EventIn, now_us: int = 0) -> EventRecord:
+    """The event for the log, as it is taken at ``now_us`` (0: to be stamped later). Raises ``DataError`` or ``ConfigError`` for
+    a time that is none.
+    """
     if e.time == 0:
         raise DataError(f"event '{e.event_id}' has the time 0", "Leave it out for now, or give microseconds since 1970.")
+    time_us = now_us if e.time is None else time_of(e.time, 0)
     return EventRecord(
         event_id=e.event_id, item=e.item, kind=e.kind, user=e.user, session=e.session, value=e.value, place=e.place,
-        placement=e.placement, trace=e.trace, context=e.context, time_us=0 if e.time is None else time_of(e.time, 0),
+        placement=e.placement, trace=e.trace, context=e.context, time_us=time_us, received_us=now_us,
     )  # fmt: skip

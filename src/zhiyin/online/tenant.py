@@ -120,12 +120,17 @@ class Tenant:
         self.log.submit(stamped).add_done_callback(durable)
         return done
 
-    def stamped(self, records: Sequence[EventRecord]) -> list[EventRecord]:
-        """The events as they are stored: with the server's time, without those of people who want nothing stored."""
-        now = self.clock()
+    def stamped(self, records: Sequence[EventRecord], now: int | None = None) -> list[EventRecord]:
+        """The events as they are stored: with the server's time (``now``), without those of people who want nothing stored."""
+        now = self.clock() if now is None else now
         if self.silent:
             records = [record for record in records if record.user not in self.silent]
-        return [self._stamped(record, i, now, len(records)) for i, record in enumerate(records)]
+        return [
+            record
+            if record.received_us == now and 0 < record.time_us <= now and record.item and (record.user or record.session)
+            else self._stamped(record, i, now, len(records))
+            for i, record in enumerate(records)
+        ]
 
     def catch_up(self, *, ring: bool = True) -> int:
         """Let events act that are in the log and not yet in memory, whoever wrote them; gives how many."""

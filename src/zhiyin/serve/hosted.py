@@ -14,13 +14,13 @@ from zhiyin.ads.campaigns import StaticCampaigns
 from zhiyin.ads.slots import LABELS, Adverts, Slot, with_slots
 from zhiyin.base.arrays import Float32
 from zhiyin.base.errors import StoreError, UnknownNameError, ZhiyinError
-from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, language_of_ask, shown_of
 from zhiyin.online.asks import Ask, Reply, Shown
 from zhiyin.online.bundles import Bundles, Entry
 from zhiyin.online.crew import Crew
 from zhiyin.online.engine import Engine
 from zhiyin.online.following import Follower
+from zhiyin.online.incoming import EventIn, record_of
 from zhiyin.online.pages import least_of, ranked, shelves_of
 from zhiyin.online.searching import Complete, Completed, Completions, Results, Search, complete, liked, plain, search
 from zhiyin.online.snapshot import Snapshot
@@ -65,7 +65,7 @@ class Hosted:
         self.follower = follower
         self.n_degraded = 0
         self.adverts: Adverts = StaticCampaigns(())
-        self._appender = AsyncAppender(tenant.log)
+        self._appender = AsyncAppender(tenant.log, durable=tenant.catch_up)
         self.entry = Entry("", tenant.snapshot.version)
         self.instead = self.trouble = ""
         self.unwritten = ""
@@ -258,16 +258,16 @@ class Hosted:
         self.adverts.shown(kept)
         return kept
 
-    async def take(self, records: Sequence[EventRecord]) -> list[bool]:
+    async def take(self, events: Sequence[EventIn]) -> list[bool]:
         """Durable, and acting on answers, when it returns; events that arrive together share one flush of the disk."""
+        now = self.tenant.clock()
         try:
-            fresh = await self._appender.append(self.tenant.stamped(records))
+            fresh = await self._appender.append(self.tenant.stamped([record_of(event, now) for event in events], now))
         except StoreError:
             self.look()
             raise
         if self.unwritten:
             self.look()
-        self.tenant.catch_up()  # the first of a group lets all of them act, the others find nothing new
         return fresh
 
     def close(self) -> None:

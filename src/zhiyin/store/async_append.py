@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from zhiyin.base.errors import DataError, StoreBusyError, ZhiyinError
@@ -16,12 +16,14 @@ _Waiter = tuple[Sequence[EventRecord], "asyncio.Future[list[bool]]"]
 class AsyncAppender:
     """``await appender.append(records)`` on any ``EventLog``; what arrives while a group is being written is the next group.
 
-    Belongs to one event loop. Use it in a server; threads call the log itself. ``max_waiting`` bounds the events that
-    wait for a disk which is slow or hangs.
+    Belongs to one event loop. Use it in a server; threads call the log itself. ``durable`` is called once for each group
+    that is, before its answers are given; what it raises they raise. ``max_waiting`` bounds the events that wait for a disk
+    which is slow or hangs.
     """
 
-    def __init__(self, log: EventLog, *, max_waiting: int = 100_000) -> None:
+    def __init__(self, log: EventLog, *, durable: Callable[[], object] = lambda: None, max_waiting: int = 100_000) -> None:
         self._log = log
+        self._durable = durable
         self._max_waiting = max_waiting
         self._n_waiting = 0
         self._waiting: list[_Waiter] = []
@@ -75,6 +77,11 @@ class AsyncAppender:
     def _landed(self, loop: asyncio.AbstractEventLoop, group: list[_Waiter], done: Future[list[bool]]) -> None:
         error = done.exception()
         answers = [] if error else done.result()
+        if error is None:
+            try:
+                self._durable()
+            except Exception as failed:
+                error = failed
         at = 0
         for records, answer in group:
             if error is not None:

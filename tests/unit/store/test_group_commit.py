@@ -171,3 +171,22 @@ def test_tasks_that_wait_are_bounded() -> None:
         assert await appender.append(events(9)) == [False] * 4 + [True] * 5, "one call may be larger than the bound"
 
     asyncio.run(main())
+
+
+def test_what_is_durable_is_told_once_for_a_group_and_before_its_answers() -> None:
+    log, seen = Counting(), []
+
+    def durable() -> None:
+        seen.append(len(list(log.read())))
+        if len(seen) == 2:
+            raise DataError("it cannot act", "Wait.")
+
+    async def main() -> None:
+        appender = AsyncAppender(log, durable=durable)
+        assert await asyncio.gather(*(appender.append([event(str(i))]) for i in range(5))) == [[True]] * 5
+        assert seen == [5]
+        told = await asyncio.gather(*(appender.append([event(str(i))]) for i in range(5, 7)), return_exceptions=True)
+        assert [str(error) for error in told] == ["it cannot act (E200). Wait."] * 2 and told[0] is not told[1]
+        assert await appender.append([event("6")]) == [False] and seen == [5, 7, 7]
+
+    asyncio.run(main())

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from zhiyin.online.incoming import EventIn, record_of
+from zhiyin.online.incoming import EventIn
 from zhiyin.serve.operation import Call, Operation, Scope
 
 
@@ -30,7 +30,7 @@ async def events(call: Call) -> Taken:
 
 
 async def _taken(call: Call, given: list[EventIn]) -> Taken:
-    fresh = await call.tenant.take([record_of(e) for e in given])
+    fresh = await call.tenant.take(given)
     return Taken(sum(fresh), len(fresh) - sum(fresh))
 
 
