@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64
+from zhiyin.base.arrays import AnyArray, Float32, Int32, Int64, found_under, named_under
 from zhiyin.data.slates import Slates
 from zhiyin.index.scan import ScanIndex
 from zhiyin.index.scan_part import taken
@@ -32,10 +32,13 @@ SLACK = 8  # more rows are asked for, because half precision swaps neighbours at
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """``centres`` (n_cells, dim); ``probes`` (n_depths, 2): for a list this deep, so many cells."""
+    """``centres`` (n_cells, dim); ``probes`` (n_depths, 2): for a list this deep, so many cells. ``members`` (n_rows,) is
+    the cell of each row that was packed, -1 for others; (0,) where it is not known.
+    """
 
     centres: Float32
     probes: Int32
+    members: Int32
 
     @classmethod
     def learn(cls, scan: ScanIndex, queries: Float32) -> Cells:
@@ -45,24 +48,27 @@ class Cells:
         """
         part = scan.part
         n_cells = 2 ** max(2, round(np.log2(1.6 * max(part.n_packed, 1) ** 0.5)))
-        nothing = cls(np.zeros((0, scan.matrix.shape[1]), np.float32), np.zeros((0, 2), np.int32))
+        nothing = cls(np.zeros((0, scan.matrix.shape[1]), np.float32), np.zeros((0, 2), np.int32), np.zeros(0, np.int32))
         if part.n_packed < 40 * n_cells or not len(queries):
             return nothing
-        centres = _centres(taken(scan.matrix, part.numbers), n_cells)
+        rows = taken(scan.matrix, part.numbers)
+        centres, members = _centres(rows, n_cells), np.full(len(scan.matrix), -1, np.int32)
+        members[part.numbers] = nearest(centres, rows)
         # The truth is that of the packed rows: loose ones are looked at anyway.
         truth = replace(scan, part=replace(part, loose=part.loose[:0], vectors=part.vectors[:0])).search(queries, max(DEPTHS))
-        probes = _measured(_store(centres, scan), queries, truth, n_cells)
-        return cls(centres, probes) if len(probes) else nothing
+        found = cls(centres, np.zeros((0, 2), np.int32), members)
+        probes = _measured(found._filled(scan), queries, truth, n_cells)
+        return replace(found, probes=probes) if len(probes) else nothing
 
     @classmethod
     def of(cls, arrays: Mapping[str, AnyArray]) -> Cells | None:
         """From what ``arrays`` gave; None where that is not there."""
-        names = [f"cells.{field.name}" for field in fields(cls)]
-        return cls(*(arrays[name] for name in names)) if names[0] in arrays else None
+        found = {"members": np.zeros(0, np.int32), **found_under("cells", arrays)}  # older models do not say who is where
+        return cls(**found) if "centres" in found else None
 
     @property
     def arrays(self) -> dict[str, AnyArray]:
-        return {f"cells.{field.name}": getattr(self, field.name) for field in fields(self)}
+        return named_under("cells", {field.name: getattr(self, field.name) for field in fields(self)})
 
     def needed(self, depth: float) -> int:
         """How many cells find lists this deep; 0 = no number does."""
@@ -71,33 +77,45 @@ class Cells:
 
     def store(self, scan: ScanIndex) -> Any:
         """The faiss index of the packed rows of a scan under their numbers; None where cells do not help."""
-        return _store(self.centres, scan) if len(self.probes) and scan.part.n_packed else None
+        return self._filled(scan) if len(self.probes) and scan.part.n_packed else None
+
+    def _filled(self, scan: ScanIndex) -> Any:
+        """Rows go to the centre of nearest direction; queries to the cells whose mean row they like best.
+
+        A mean knows how long the rows of its cell are, which a direction does not: with few cells looked into
+        it finds up to a third more, on rows of unequal length.
+        """
+        faiss = library()
+        n_cells, dim = self.centres.shape
+        coarse = faiss.IndexFlatIP(dim)
+        coarse.add(self.centres)
+        store = faiss.IndexIVFScalarQuantizer(coarse, dim, n_cells, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False)
+        store.train(self.centres)  # half precision has nothing to learn, but wants to be asked
+        numbers = scan.part.numbers.astype(np.int64)
+        rows = taken(scan.matrix, numbers)
+        cell = self._cell(numbers, rows)
+        store.add_core(len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(cell))
+        order, means = np.argsort(cell, kind="stable"), self.centres.copy()
+        ends = np.cumsum(np.bincount(cell, minlength=n_cells))
+        for at, members in enumerate(np.split(order, ends[:-1])):
+            if len(members):
+                means[at] = rows[members].mean(axis=0)
+        coarse.reset()
+        coarse.add(means)
+        return store
+
+    def _cell(self, numbers: Int64, rows: Float32) -> Int64:
+        """The cell of each row (n, dim) by its number (n,), ascending: as it was, where all are known."""
+        known = numbers[-1] < len(self.members)
+        cell = self.members[numbers].astype(np.int64) if known else np.full(1, -1)
+        return cell if bool((cell >= 0).all()) else nearest(self.centres, rows)
 
 
-def _store(centres: Float32, scan: ScanIndex) -> Any:
-    """Rows go to the centre of nearest direction; queries to the cells whose mean row they like best.
-
-    A mean knows how long the rows of its cell are, which a direction does not: with few cells looked into
-    it finds up to a third more, on rows of unequal length.
-    """
-    faiss = library()
-    n_cells, dim = centres.shape
-    coarse = faiss.IndexFlatIP(dim)
+def nearest(centres: Float32, rows: Float32) -> Int64:
+    """The number of the centre that each row (n, dim) likes best: (n,)."""
+    coarse = library().IndexFlatIP(centres.shape[1])
     coarse.add(centres)
-    store = faiss.IndexIVFScalarQuantizer(coarse, dim, n_cells, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False)
-    store.train(centres)  # half precision has nothing to learn, but wants to be asked
-    numbers = scan.part.numbers.astype(np.int64)
-    rows = taken(scan.matrix, numbers)
-    cell = np.ascontiguousarray(coarse.search(rows, 1)[1].ravel(), np.int64)
-    store.add_core(len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(numbers), faiss.swig_ptr(cell))
-    order, means = np.argsort(cell, kind="stable"), centres.copy()
-    ends = np.cumsum(np.bincount(cell, minlength=n_cells))
-    for at, members in enumerate(np.split(order, ends[:-1])):
-        if len(members):
-            means[at] = rows[members].mean(axis=0)
-    coarse.reset()
-    coarse.add(means)
-    return store
+    return np.ascontiguousarray(coarse.search(rows, 1)[1].ravel(), np.int64)
 
 
 @cache

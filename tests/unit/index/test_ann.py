@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zhiyin.base.arrays import Float32, Ragged
-from zhiyin.index import choose
+from zhiyin.base.arrays import Float32, Int64, Ragged
+from zhiyin.index import ann_cells, choose
 from zhiyin.index.ann import AnnIndex, _listed
-from zhiyin.index.ann_cells import Cells
+from zhiyin.index.ann_cells import Cells, nearest
 from zhiyin.index.exact import ExactIndex
 from zhiyin.index.scan import ScanIndex
 
@@ -36,12 +36,32 @@ def test_without_structure_there_are_no_cells() -> None:
     assert not len(cells.probes) and not len(cells.centres)
 
 
-def test_saved_cells_give_the_same_index() -> None:
+def test_saved_cells_give_the_same_index(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Cells.of({}) is None
-    index = AnnIndex.of(ROWS, QUERIES)
-    again = AnnIndex.of(ROWS, cells=Cells.of(index.cells.arrays))
-    one, two = (i.search(QUERIES[:50], 10) for i in (index, again))
-    np.testing.assert_array_equal(one.item_ix, two.item_ix)
+    rows = ROWS.copy()
+    rows[[0, 7, -1]] = 0.0  # empty ones are in no cell
+    index = AnnIndex.of(rows, QUERIES)
+    saved = index.cells.arrays
+    assert np.flatnonzero(saved["cells.members"] < 0).tolist() == [0, 7, len(rows) - 1]
+    older = Cells.of({name: array for name, array in saved.items() if name != "cells.members"})
+    found = [index.search(QUERIES[:50], 10), AnnIndex.of(rows, cells=older).search(QUERIES[:50], 10)]
+    looked: list[int] = []
+
+    def counted(centres: Float32, rows: Float32) -> Int64:
+        looked.append(len(rows))
+        return nearest(centres, rows)
+
+    monkeypatch.setattr(ann_cells, "nearest", counted)
+    again = AnnIndex.of(rows, cells=Cells.of(saved))
+    assert not looked, "nobody asks again which cell a row is in"
+    for other in (again, again.without(np.array([5]))):
+        found.append(other.search(QUERIES[:50], 10))
+    for slates in found[1:3]:
+        np.testing.assert_array_equal(slates.item_ix, found[0].item_ix)
+    more = clustered(2_000, 3)  # so many that all are packed anew
+    grown, whole = again.with_rows(more), ScanIndex.of(np.concatenate([rows, more])).search(QUERIES[:50], 10)
+    assert looked == [len(grown.scan.part.numbers)] == [len(rows) - 3 + 2_000]
+    assert np.isin(grown.search(QUERIES[:50], 10).item_ix, whole.item_ix).mean() > 0.99
 
 
 def test_lists_are_compared_in_two_ways_alike() -> None:
