@@ -54,8 +54,7 @@ def test_saved_cells_give_the_same_index(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ann_cells, "nearest", counted)
     again = AnnIndex.of(rows, cells=Cells.of(saved))
     assert not looked, "nobody asks again which cell a row is in"
-    for other in (again, again.without(np.array([5]))):
-        found.append(other.search(QUERIES[:50], 10))
+    found += [other.search(QUERIES[:50], 10) for other in (again, again.without(np.array([5])))]
     for slates in found[1:3]:
         np.testing.assert_array_equal(slates.item_ix, found[0].item_ix)
     more = clustered(2_000, 3)  # so many that all are packed anew
