@@ -89,7 +89,7 @@ def keep_standby(home: Path, snapshot: Snapshot, entry: Entry) -> None:
     try:
         if not lock.take(wait=False):
             return
-        few(snapshot).save(home / STANDBY)
+        few(snapshot).save(home / STANDBY, search=False)  # the few are read quickly, by whom it may concern
         # After the bundle: one that is newer than its file learns some changes twice, and none is left out.
         fresh = home / f"{STANDBY}.json.new"
         Disk().write_new(fresh, msgspec.json.encode(msgspec.structs.replace(entry, name=STANDBY, version=STANDBY)))

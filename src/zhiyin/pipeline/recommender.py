@@ -307,11 +307,11 @@ class Recommender:
             placed=self.placed.with_catalog(catalog),
         )
 
-    def save(self, folder: str | Path) -> Path:
-        """Write everything answers need into one folder, whole or not at all; gives its path."""
+    def save(self, folder: str | Path, *, search: bool = True) -> Path:
+        """Write everything answers need into one folder, whole or not at all; gives its path. See ``saved.save``."""
         from zhiyin.pipeline.saved import save
 
-        return save(self, folder)
+        return save(self, folder, search=search)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
