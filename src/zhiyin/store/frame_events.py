@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
 
 from zhiyin.data.record import EventRecord
 
@@ -32,14 +33,14 @@ _LENGTH = struct.Struct(">BH")
 
 def parcels(payloads: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
     """What frames of these events hold, in their order: how many, and their bytes as one list."""
-    begun = size = 0
-    for at, payload in enumerate(payloads):
-        if at > begun and (at - begun == FRAME_EVENTS or size + len(payload) > FRAME_BYTES):
-            yield at - begun, _listed(payloads[begun:at])
-            begun, size = at, 0
-        size += len(payload)
-    if payloads:
-        yield len(payloads) - begun, _listed(payloads[begun:])
+    for begun in range(0, len(payloads), FRAME_EVENTS):
+        some = payloads[begun : begun + FRAME_EVENTS]
+        while sum(map(len, some)) > FRAME_BYTES and len(some) > 1:
+            ends = np.cumsum([len(payload) for payload in some])
+            n = max(int(np.searchsorted(ends, FRAME_BYTES, "right")), 1)
+            yield n, _listed(some[:n])
+            some = some[n:]
+        yield len(some), _listed(some)
 
 
 def ids_in(payload: bytes) -> list[str]:
