@@ -12,6 +12,7 @@ from zhiyin.base.errors import ModelFileError
 from zhiyin.data.record import EventRecord
 from zhiyin.data.run import Run, silent
 from zhiyin.models.registry import spec_of
+from zhiyin.online.answers import Found
 from zhiyin.online.asks import Ask
 from zhiyin.online.bundles import FILE, ORIGIN, Bundles, Entry
 from zhiyin.online.standby import STANDBY, choose, keep_standby, load_standby
@@ -73,6 +74,7 @@ def test_the_standby_answers_alone_and_learns_what_came_since(bundles: Bundles) 
     assert tenant.n_events == 2
     tenant.shop.put({"fresh": {"title": "fresh"}})
     found = tenant.answer_one(Ask(user="u1", n=30, exclude=["i7"]), ())
+    assert isinstance(found, Found)
     names = [tenant.snapshot.ids[ix] for ix in found.item_ix]
     assert len(names) >= 20
     assert not {"i3", "i4", "i7"} & set(names)
