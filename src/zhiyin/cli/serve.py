@@ -16,7 +16,7 @@ def serve(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="What zhiyin train wrote; several are several tenants.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on, default 127.0.0.1; any other needs keys.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port, default 8765; 0 takes a free one.")] = None,
-    deadline_ms: Annotated[int | None, typer.Option(min=1, help="After that (default 45) an answer comes without the model.")] = None,
+    deadline_ms: Annotated[int | None, typer.Option(min=1, help="After that (default 40) an answer comes without the model.")] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Requests per second of one key or address.")] = None,
     retrain_every_h: Annotated[
         float | None, typer.Option(min=0.01, help="Train anew every so many hours, and go over if it is right.")

@@ -33,7 +33,7 @@ class Crew:
     The threads are daemons: one that hangs does not keep the process from ending, as those of an executor would.
     """
 
-    def __init__(self, name: str, *, n: int = 2, deadline_s: float = 0.045, most: int = 1024) -> None:
+    def __init__(self, name: str, *, n: int = 2, deadline_s: float = 0.04, most: int = 1024) -> None:
         self.deadline_s = deadline_s
         self._n = n
         self._most = most

@@ -35,7 +35,7 @@ class Engine(Generic[A, R]):
     """
 
     def __init__(
-        self, work: Callable[[Sequence[A]], Sequence[R]], fallback: Callable[[A, str], R], *, deadline_s: float = 0.045, most: int = 4096
+        self, work: Callable[[Sequence[A]], Sequence[R]], fallback: Callable[[A, str], R], *, deadline_s: float = 0.04, most: int = 4096
     ) -> None:
         self.work = work
         self.fallback = fallback

@@ -20,7 +20,7 @@ class Settings(Spec):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
-    deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 45
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 40
     max_body_mb: Annotated[float, Field(gt=0)] = 64.0
     max_bodies_mb: Annotated[float, Field(gt=0)] = 256.0
     max_import_mb: Annotated[float, Field(gt=0)] = 4096.0
