@@ -1,7 +1,10 @@
-"""The thread that computes: asks that arrive while it works go through the model together, and none waits for ever.
+"""What computes: asks that arrive together go through the model together, and none waits for ever.
 
 An event loop hands in asks and awaits futures. Whatever is not answered by its deadline is answered by the
 fallback, at once and marked as degraded; a model that hangs therefore costs quality, never an answer.
+
+Work that was quick so far is done on the loop itself, under an alarm: handing it to a thread and back costs as much as
+finding ten items among 100,000. Slow work, and whatever follows an alarm, goes to a thread.
 """
 
 from __future__ import annotations
@@ -12,17 +15,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
 from zhiyin.base.errors import ZhiyinError
+from zhiyin.online.alarm import ALARM, OverdueError
 from zhiyin.online.turns import shorter
 
 log = logging.getLogger("zhiyin.serve")
 A = TypeVar("A")
 R = TypeVar("R")
+Entry = tuple[A, asyncio.Future[R], float]
 
 MOST_TOGETHER = 64
 """More asks in one batch save little and keep the first waiting."""
+HERE_S = 0.003
+"""So long the loop may be kept from everything else by one batch."""
 SOON = 1 / 3
 """When so much of the deadline is left, the loop is given more turns."""
 
@@ -41,12 +49,13 @@ class Engine(Generic[A, R]):
         self.fallback = fallback
         self.deadline_s = deadline_s
         self.most = most
-        self._waiting: deque[tuple[A, asyncio.Future[R], float]] = deque()
-        self._asked: deque[tuple[A, asyncio.Future[R], float]] = deque()  # by age, answered ones fall out as they age
-        self._wake = threading.Semaphore(0)
+        self._waiting: deque[Entry[A, R]] = deque()
+        self._asked: deque[Entry[A, R]] = deque()  # by age, answered ones fall out as they age
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._idle = True
+        self._interruptible = self._threaded = False
         self._late = self._hurried = False
         self._cost_s = 0.0  # of one ask of a batch, fading
         self._timer: asyncio.TimerHandle | None = None
@@ -67,24 +76,61 @@ class Engine(Generic[A, R]):
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
+            self._interruptible = ALARM.usable()
         if self._late:
             return self.fallback(ask, "slow")
         future: asyncio.Future[R] = loop.create_future()
         entry = (ask, future, loop.time())
         self._waiting.append(entry)
-        self._asked.append(entry)
-        if self._timer is None:
-            self._timer = loop.call_later(self.deadline_s * (1 - SOON), self._look)
         if self._idle:
             self._idle = False
-            self._wake.release()
+            # Once everything that has arrived with it waits too.
+            loop.call_soon(self._begin, loop)
+        elif self._threaded:
+            self._asked.append(entry)
+            self._guarded(loop)
         return await future
 
     def close(self) -> None:
         """Let the thread end after what it holds."""
         self._stopping = True
-        self._wake.release()
+        self._wake.put(None)
         self._hurry(False)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work on what waits: here, while that is a matter of a moment, else in the thread."""
+        most = int(HERE_S / self._cost_s) if self._interruptible and self._cost_s > 0 else 0
+        if not most:
+            self._threaded = True
+            self._asked.extend(self._waiting)
+            self._guarded(loop)
+            self._wake.put(None)
+            return
+        if batch := self._batch(min(most, MOST_TOGETHER)):
+            self._work_here(batch, loop)
+        if self._waiting:
+            loop.call_soon(self._begin, loop)
+        else:
+            self._idle = True
+
+    def _work_here(self, batch: list[Entry[A, R]], loop: asyncio.AbstractEventLoop) -> None:
+        results: Sequence[R | Exception] = []
+        try:
+            try:
+                ALARM.set(max(batch[0][2] + self.deadline_s - loop.time(), HERE_S))
+                results = self._results([ask for ask, _, _ in batch])
+            finally:
+                ALARM.clear()
+        except OverdueError:
+            log.warning("the model took too long, and goes on in a thread")
+            self._cost_s = self.deadline_s
+            results = [self.fallback(ask, "slow") for ask, _, _ in batch]
+        self._deliver(batch, results)
+
+    def _guarded(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let nobody wait for the thread beyond the deadline."""
+        if self._timer is None:
+            self._timer = loop.call_later(self.deadline_s * (1 - SOON), self._look)
 
     def _hurry(self, wanted: bool) -> None:
         """Shorter turns for all threads, or usual ones: on the loop."""
@@ -113,19 +159,24 @@ class Engine(Generic[A, R]):
 
     def _run(self) -> None:
         while True:
-            self._wake.acquire()
+            self._wake.get()
             while self._waiting and not self._stopping:
-                batch: list[tuple[A, asyncio.Future[R], float]] = []
-                most = self._together()
-                while self._waiting and len(batch) < most:
-                    entry = self._waiting.popleft()
-                    if not entry[1].done():
-                        batch.append(entry)
-                if batch:
+                if batch := self._batch(self._together()):
                     self._answer(batch)
+                if self._interruptible and self._cost_s <= HERE_S:
+                    break
             if self._stopping:
                 return
             self._call(self._rest)
+
+    def _batch(self, most: int) -> list[Entry[A, R]]:
+        """The first asks that nobody has answered yet."""
+        batch: list[Entry[A, R]] = []
+        while self._waiting and len(batch) < most:
+            entry = self._waiting.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        return batch
 
     def _together(self) -> int:
         """So many asks that they are answered well within the deadline: a batch that is late is late for all in it."""
@@ -134,16 +185,19 @@ class Engine(Generic[A, R]):
         return int(min(max(self.deadline_s / 3 / self._cost_s, 1), MOST_TOGETHER))
 
     def _rest(self) -> None:
-        """On the loop: the thread sleeps, unless something arrived while it said so."""
-        self._late = False
+        """On the loop: the thread sleeps, unless there is more for it."""
+        self._late = self._threaded = False
         self._hurry(False)
-        if self._waiting:
-            self._wake.release()
+        if self._waiting and self._loop is not None:
+            self._begin(self._loop)
         else:
             self._idle = True
 
-    def _answer(self, batch: list[tuple[A, asyncio.Future[R], float]]) -> None:
-        asks = [ask for ask, _, _ in batch]
+    def _answer(self, batch: list[Entry[A, R]]) -> None:
+        results = self._results([ask for ask, _, _ in batch])
+        self._call(lambda: self._deliver(batch, results))
+
+    def _results(self, asks: list[A]) -> Sequence[R | Exception]:
         begun = time.monotonic()
         results: Sequence[R | Exception]
         try:
@@ -151,9 +205,9 @@ class Engine(Generic[A, R]):
         except Exception as error:  # a model may fail in any way; every ask still gets its answer
             # Alone, so that an ask that the model stumbles over costs its own answer and not those beside it.
             results = [self._alone(ask) for ask in asks] if len(asks) > 1 else [self._failed(asks[0], error)]
-        spent = (time.monotonic() - begun) / len(batch)
+        spent = (time.monotonic() - begun) / len(asks)
         self._cost_s = spent if not self._cost_s else 0.8 * self._cost_s + 0.2 * spent
-        self._call(lambda: self._deliver(batch, results))
+        return results
 
     def _alone(self, ask: A) -> R | Exception:
         try:
@@ -169,7 +223,7 @@ class Engine(Generic[A, R]):
         except Exception as worse:  # the thread lives on, whatever happens to one ask
             return worse
 
-    def _deliver(self, batch: list[tuple[A, asyncio.Future[R], float]], results: Sequence[R | Exception]) -> None:
+    def _deliver(self, batch: list[Entry[A, R]], results: Sequence[R | Exception]) -> None:
         self._late = False
         self._hurry(False)
         for (_, future, _), result in zip(batch, results, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -123,3 +124,75 @@ def test_slow_asks_are_taken_so_many_at_a_time_that_they_are_not_late() -> None:
 
     asyncio.run(main())
     assert max(sizes[1:]) <= 10
+
+
+HERE, THERE = threading.main_thread().name, "zhiyin-engine"
+
+
+async def until_here(engine: Engine[int, str], threads: list[str]) -> None:
+    """Ask until the work was measured to be quick, which a busy machine may not let it be at once."""
+    while HERE not in threads:
+        await engine.ask(1)
+
+
+def test_quick_work_is_done_on_the_loop_and_what_arrives_together_goes_together(model: Model) -> None:
+    threads: list[str] = []
+
+    def work(asks: Sequence[int]) -> list[str]:
+        threads.append(threading.current_thread().name)
+        return model(asks)
+
+    async def main() -> list[str]:
+        engine: Engine[int, str] = Engine(work, lambda ask, why: why, deadline_s=10.0)
+        await until_here(engine, threads)
+        return await asyncio.gather(*(engine.ask(n) for n in range(2, 9)))
+
+    assert asyncio.run(main()) == [str(n) for n in range(2, 9)]
+    assert threads[0] == THERE, "only what was measured to be quick is done here"
+    assert model.batches[-1] == [2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("hang", ["sleeps", "spins", "waits"])
+def test_a_model_that_hangs_on_the_loop_is_interrupted_and_goes_on_in_the_thread(hang: str) -> None:
+    hanging = threading.Event()
+    threads: list[str] = []
+
+    def work(asks: Sequence[int]) -> list[str]:
+        threads.append(threading.current_thread().name)
+        until = time.monotonic() + 20
+        while hanging.is_set() and time.monotonic() < until:
+            if hang == "sleeps":
+                time.sleep(20)
+            elif hang == "waits":
+                threading.Event().wait(20)
+        return [str(ask) for ask in asks]
+
+    async def main() -> list[str]:
+        engine: Engine[int, str] = Engine(work, lambda ask, why: f"instead of {ask}: {why}", deadline_s=0.5)
+        await until_here(engine, threads)
+        threads.clear()
+        hanging.set()
+        late = await engine.ask(3)
+        hanging.clear()
+        return [late, await engine.ask(4)]
+
+    assert asyncio.run(main()) == ["instead of 3: slow", "4"]
+    assert threads == [HERE, THERE]
+
+
+def test_where_nothing_can_be_interrupted_the_thread_does_all(model: Model) -> None:
+    names: list[str] = []
+
+    def work(asks: Sequence[int]) -> list[str]:
+        names.append(threading.current_thread().name)
+        return model(asks)
+
+    async def main() -> None:
+        engine: Engine[int, str] = Engine(work, lambda ask, why: why, deadline_s=10.0)
+        for n in (1, 2, 3):
+            await engine.ask(n)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    thread.join()
+    assert names == ["zhiyin-engine"] * 3
