@@ -20,6 +20,7 @@ from zhiyin.online.people import People
 from zhiyin.online.rest import REST, with_rest
 from zhiyin.online.rows import Row, looked_up
 from zhiyin.online.snapshot import Snapshot
+from zhiyin.online.variants import distinct, of_each, without_siblings
 from zhiyin.pipeline.paging import Cursor
 from zhiyin.pipeline.placement import Language
 
@@ -51,6 +52,8 @@ def answer(
     for i, ask in enumerate(asks):
         try:
             row = looked_up(snapshot, people, ask, now_us, shown[i] if shown else ())
+            if snapshot.variants is not None:
+                without_siblings(snapshot, snapshot.variants, row, shown[i] if shown else ())
         except ZhiyinError as error:
             out[i] = error
             continue
@@ -73,13 +76,20 @@ def _together(snapshot: Snapshot, people: People, rows: list[Row]) -> list[Found
     rerankers = knobs(snapshot.traits, diversity=first.ask.diversity, novelty=first.ask.novelty) if _turned(first.ask) else ()
     rules = snapshot.rules if snapshot.rules is not None and snapshot.rules.rules else None
     depth = max(first.n, DEPTH) if rerankers or rules else first.n
-    slates, served, about = _retrieved(snapshot, rows, requests, depth)
+    # Candidates that an asker gives are his choice: all of them may stand there.
+    variants = snapshot.variants if first.candidates is None else None
+    if variants is None:
+        slates, served, about = _retrieved(snapshot, rows, requests, depth)
+    else:
+        slates, served, about = distinct(variants, lambda k: _retrieved(snapshot, rows, requests, k), depth, len(snapshot.catalog))
     reasons: list[tuple[str, ...]] = []
     if rules is not None:
         start = first.cursor.start if first.cursor else 0
         slates = rules.apply(requests, slates, rerankers=rerankers, retrieve=snapshot.recommender.model.retrieve, start=start)
     elif rerankers:
         slates = reranked(rerankers, requests, slates)
+    if variants is not None and rules is not None:  # they may have added some
+        slates = of_each(variants, slates)
     slates = slates.top(first.n) if depth > first.n else slates
     if rules is not None:
         reasons = rules.reasons(slates, language_of_ask(snapshot, first.ask))

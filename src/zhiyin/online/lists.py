@@ -74,7 +74,8 @@ def like(tenant: Tenant, said: Like) -> Found:
     if ix < 0:
         raise UnknownNameError(f"no item has the id '{said.item[:80]}'")
     notes: list[str] = []
-    gone = [ix, *snapshot.rows_of(said.exclude, "excluded", notes)]
+    own = [ix] if snapshot.variants is None else snapshot.variants.others([ix])
+    gone = [*own, *snapshot.rows_of(said.exclude, "excluded", notes)]
     n_items = len(snapshot.catalog)
     words = _words(snapshot, ix)
     if said.kind == "alike" and words is not None:
@@ -124,6 +125,8 @@ def _listed(
         score[~snapshot.catalog.available] = -np.inf
     if filter_ is not None:
         score[~snapshot.mask(filter_)] = -np.inf
-    order: AnyArray = np.argsort(-score, kind="stable")[:n]
+    order: AnyArray = np.argsort(-score, kind="stable")[: n if snapshot.variants is None else int((score > -np.inf).sum())]
     order = order[score[order] > -np.inf]
+    if snapshot.variants is not None:
+        order = order[snapshot.variants.firsts(order)][:n]
     return Found(order.tolist(), score[order].tolist(), served, notes=tuple(notes), about=about)

@@ -104,8 +104,9 @@ def search(snapshot: Snapshot, said: Search, taste: Float32 | None = None) -> Re
         return _without_index(snapshot, said, "the search index is being built")
     try:
         found = snapshot.finder.search(
-            said.text, said.n, allowed=allowed, facets=said.facets, preference=taste, preference_share=said.preference, offset=said.offset
-        )
+            said.text, said.n, allowed=allowed, facets=said.facets, preference=taste, preference_share=said.preference, offset=said.offset,
+            variants=snapshot.variants,
+        )  # fmt: skip
     except ZhiyinError:
         raise
     except Exception as error:
@@ -149,7 +150,8 @@ def _without_index(snapshot: Snapshot, said: Search, why: str) -> Results:
     except ConfigError:
         return plain(snapshot, said, why)
     request = Requests.of(snapshot.recommender.asker.given([], 0), query_vectors=vectors, allowed=allowed)
-    rows = snapshot.recommender.by_text(request, said.n + said.offset).item_ix[said.offset :].tolist()
+    wanted = said.offset + said.n
+    rows = snapshot.recommender.by_text(request, wanted if snapshot.variants is None else 5 * wanted).item_ix.tolist()
     return _degraded(snapshot, said, rows, "meaning", why)
 
 
@@ -159,10 +161,11 @@ def plain(snapshot: Snapshot, said: Search, why: str) -> Results:
     rows = [ix for ix in snapshot.popular.tolist() if allowed is None or allowed[ix]]
     words = said.text.casefold().split()
     rows.sort(key=lambda ix: not all(word in snapshot.titles[ix].casefold() for word in words))
-    return _degraded(snapshot, said, rows[said.offset : said.offset + said.n], "popular", why)
+    return _degraded(snapshot, said, rows, "popular", why)
 
 
 def _degraded(snapshot: Snapshot, said: Search, rows: list[int], fallback: str, why: str) -> Results:
+    rows = snapshot.one_of_each(rows, said.offset + said.n)[said.offset :]
     hits = [Hit(snapshot.ids[ix], snapshot.titles[ix], 1.0 / (1 + place), why) for place, ix in enumerate(rows)]
     return Results(
         items=hits, total=len(hits), understood=said.text, facets={}, fallback=fallback, note=why, personalised=0.0, next=None,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from zhiyin.base.errors import ConfigError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.filters import Columns, Filters
 from zhiyin.data.requests import Histories, Requests
+from zhiyin.data.variants import Variants
 from zhiyin.models.rerank.traits import Traits
 from zhiyin.pipeline.business import BusinessRules
 from zhiyin.pipeline.business_file import RuleFile
@@ -96,9 +98,22 @@ class Snapshot:
         return Traits.of(self.recommender.data)
 
     @cached_property
+    def variants(self) -> Variants | None:
+        """Which items are variants of one thing; None where none are."""
+        return Variants.of(self.catalog, self.recommender.data.manifest)
+
+    @cached_property
     def filters(self) -> Filters:
         """Reads filters over the columns of the items, and remembers what they allow."""
         return Filters(Columns.of(self.catalog, self.recommender.data.manifest), limit=256)
+
+    def one_of_each(self, rows: Iterable[int], n: int | None = None) -> list[int]:
+        """The first n rows, of variants of one thing the first."""
+        if self.variants is None:
+            return list(islice(rows, n))
+        every = np.fromiter(rows, np.int64)
+        firsts: list[int] = every[self.variants.firsts(every)][:n].tolist()
+        return firsts
 
     def mask(self, said: str | dict[str, Any]) -> Bool:
         """The items a filter allows: (n_items,), the same array for the same filter."""

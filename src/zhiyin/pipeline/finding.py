@@ -12,6 +12,7 @@ import numpy as np
 from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.base.errors import ConfigError, ModelFileError
 from zhiyin.data.dataset import Dataset
+from zhiyin.data.variants import Variants
 from zhiyin.index.exact import NEVER, Index
 from zhiyin.index.lexical import Scored
 from zhiyin.pipeline.finding_documents import Columns
@@ -117,14 +118,16 @@ class Finder:
         preference_share: float | None = None,
         offset: int = 0,
         language: Language = "en",
+        variants: Variants | None = None,
     ) -> Found:
         """Items for what somebody typed, from place ``offset`` on; pages of one finder never repeat an item.
 
         ``allowed`` (n_items,) filters: n come back when n exist. ``facets`` names what to count by, None = all.
         ``preference`` (n_items,) is what the asker likes, on any scale; ``preference_share`` (default of the spec) is its
-        weight, stated in the answer. Where no item has the words, misspellings of known words are tried, then some of the
-        words, then meaning, then what is popular, and the answer says which in ``language``. Raises ``ConfigError`` for an empty
-        text, n below 1, a negative offset, arrays of another length, ``UnknownNameError`` for a facet there is not.
+        weight, stated in the answer. Of ``variants`` of one thing the best stands there. Where no item has the words,
+        misspellings of known words are tried, then some of the words, then meaning, then what is popular, and the answer says
+        which in ``language``. Raises ``ConfigError`` for an empty text, n below 1, a negative offset, arrays of another length,
+        ``UnknownNameError`` for a facet there is not.
         """
         self._check(text, n, offset, allowed, preference)
         live = _both(len(self.data.catalog), self.data.catalog.available, allowed)
@@ -145,13 +148,13 @@ class Finder:
             score = preferred(score, preference[rows], share)
         everything = hit.copy()
         everything[rows] = True
-        page, scores = _page(rows, score, everything, by, slice(offset, offset + n))
+        page, scores = _page(rows, score, everything, by, slice(offset, offset + n), variants)
         names = tuple(self.facets.by_name) if facets is None else facets
         return Found(
             text,
             reading.understood,
             self._told(page, scores, reading, language, popular=fallback == "popular"),
-            int(everything.sum()),
+            int(everything.sum()) if variants is None else variants.count(everything),
             int(hit.sum()) if fallback != "popular" else 0,
             offset,
             self.facets.counts(names, np.flatnonzero(everything)),
@@ -301,15 +304,20 @@ def _best(score: Float32, among: Bool, k: int) -> AnyArray:
     return np.sort(np.concatenate([rows[above], rows[own == least][: k - int(above.sum())]]))
 
 
-def _page(rows: AnyArray, score: Float32, everything: Bool, by: Float32, part: slice) -> tuple[AnyArray, Float32]:
-    """Rows and scores of a page: the pool (n,) by its scores, then everything else by what found it."""
+def _page(
+    rows: AnyArray, score: Float32, everything: Bool, by: Float32, part: slice, variants: Variants | None
+) -> tuple[AnyArray, Float32]:
+    """Rows and scores of a page: the pool (n,) by its scores, then everything else by what found it; of variants the first."""
     order = np.lexsort((rows, -score))
     rows, score = rows[order], score[order]
-    if part.stop > len(rows):
+    if part.stop > (len(rows) if variants is None else variants.count(rows)):
         rest = everything.copy()
         rest[rows] = False
         others = np.flatnonzero(rest)
         others = others[np.lexsort((others, -by[others]))]
         least = score[-1] if len(score) else np.float32(0.0)
         rows, score = np.concatenate([rows, others]), np.concatenate([score, np.full(len(others), least, np.float32)])
+    if variants is not None:
+        first = variants.firsts(rows)
+        rows, score = rows[first], score[first]
     return rows[part], score[part]

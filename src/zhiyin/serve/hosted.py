@@ -133,13 +133,14 @@ class Hosted:
         mask = snapshot.mask(ask.filter) if ask.filter is not None else None
         wanted = None if ask.candidates is None else {find(i) for i in ask.candidates}
         best = [ix for ix in snapshot.popular.tolist() if ix not in unwanted and (mask is None or mask[ix])]
-        best = best[:n] if wanted is None else [ix for ix in best if ix in wanted][:n]
+        best = snapshot.one_of_each(best)[:n] if wanted is None else [ix for ix in best if ix in wanted][:n]
         if len(best) < n and (mask is not None or wanted is not None):
             others = np.flatnonzero(mask).tolist() if mask is not None else sorted(wanted or ())
             known = {*best, *unwanted, -1}
             shown = snapshot.catalog.available
             more = (ix for ix in others if ix not in known and (shown is None or shown[ix]) and (wanted is None or ix in wanted))
-            best += list(islice(more, n - len(best)))
+            # Variants need a look at all there are; the candidates of an asker are his choice.
+            best = [*best, *islice(more, n - len(best))] if wanted is not None else snapshot.one_of_each([*best, *more], n)
         return best
 
     async def listed(self, ask: Ask, make: Callable[[], Found]) -> Reply:
