@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from zhiyin.base.clock import now_us
 from zhiyin.base.errors import MissingDataError
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.memory_hot import MemoryHot
@@ -22,7 +21,7 @@ from zhiyin.store.sql_tables import SqlTables
 from zhiyin.store.tables import TableStore
 from zhiyin.testing.contracts import ContractError
 from zhiyin.testing.disks import MemoryDisk
-from zhiyin.testing.hot_contracts import HOT_CHECKS, HOT_LIMITS, HotCase
+from zhiyin.testing.hot_contracts import HOT_CHECKS, HOT_LIMITS
 from zhiyin.testing.servers import temporary_postgresql, temporary_redis
 from zhiyin.testing.store_contracts import LOG_CHECKS, LogCase, events
 from zhiyin.testing.table_contracts import TABLE_CHECKS, TableCase
@@ -99,13 +98,13 @@ def test_memory_tables_keep(check: str) -> None:
 
 @pytest.mark.parametrize("check", HOT_CHECKS)
 def test_memory_hot_keeps(check: str) -> None:
-    HOT_CHECKS[check](HotCase(MemoryHot(HOT_LIMITS), now_us))
+    HOT_CHECKS[check](MemoryHot(HOT_LIMITS))
 
 
 @pytest.mark.parametrize("check", HOT_CHECKS)
 def test_redis_hot_keeps(redis: str, check: str) -> None:
     hot = RedisHot(redis, HOT_LIMITS, prefix=f"test{next(_numbers)}:", timeout_s=5)
-    HOT_CHECKS[check](HotCase(hot, now_us))
+    HOT_CHECKS[check](hot)
     hot.close()
 
 

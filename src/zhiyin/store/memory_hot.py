@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from zhiyin.base.clock import now_us as clock
 from zhiyin.base.units import US_PER_S
-from zhiyin.data.record import EventRecord
-from zhiyin.store.hot import Fading, HotLimits
+from zhiyin.store.hot import HotLimits, Showing
 
-_SWEEP_EVERY = 1024
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class MemoryHot:
@@ -19,50 +20,43 @@ class MemoryHot:
 
     def __init__(self, limits: HotLimits | None = None, *, now_us: Callable[[], int] = clock) -> None:
         self._limits = limits or HotLimits()
-        self._fading = Fading(self._limits.half_life_s)
         self._now_us = now_us
-        self._people: dict[str, tuple[int, deque[EventRecord]]] = {}  # in the order of their last event
-        self._boards: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+        self._people: dict[str, tuple[int, deque[Showing]]] = {}  # in the order of their last showing
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}  # in the order of their last change: when, how many
         self._lock = threading.Lock()
 
-    def remember(self, person: str, events: Sequence[EventRecord]) -> None:
-        """See ``HotState.remember``."""
+    def show(self, showings: Mapping[str, Sequence[Showing]]) -> None:
+        """See ``HotState.show``."""
         now = self._now_us()
         with self._lock:
-            kept = self._people.pop(person, (0, deque[EventRecord](maxlen=self._limits.n_events)))
-            fresh = kept[1] if self._alive(kept[0], now) else deque[EventRecord](maxlen=self._limits.n_events)
-            fresh.extend(events)
-            self._people[person] = (now, fresh)
-            while len(self._people) > self._limits.n_people or not self._alive(next(iter(self._people.values()))[0], now):
-                del self._people[next(iter(self._people))]
+            for person, some in showings.items():
+                at, kept = self._people.pop(person, (now, deque[Showing](maxlen=self._limits.n_showings)))
+                if not self._alive(at, now):
+                    kept.clear()
+                kept.extend(some)
+                self._people[person] = (now, kept)
+            self._trim(self._people, self._limits.n_people, now)
 
-    def recent(self, people: Sequence[str]) -> list[list[EventRecord]]:
-        """See ``HotState.recent``."""
+    def shown(self, people: Sequence[str]) -> list[list[Showing]]:
+        """See ``HotState.shown``."""
         now = self._now_us()
         with self._lock:
-            found = [self._people.get(person, (0, deque[EventRecord]())) for person in people]
-            return [sorted(events, key=lambda e: e.time_us) if self._alive(at, now) else [] for at, events in found]
+            found = [self._people.get(person) for person in people]
+            kept = [list(one[1]) if one is not None and self._alive(one[0], now) else [] for one in found]
+        return [sorted(some, key=lambda showing: showing.time_us) for some in kept]
 
-    def count(self, board: str, amounts: Mapping[str, float], time_us: int) -> None:
-        """See ``HotState.count``."""
-        era, grown = self._fading.era(time_us), self._fading.grown(time_us)
+    def add(self, board: str, amounts: Mapping[str, int]) -> dict[str, int]:
+        """See ``HotState.add``."""
+        now, out = self._now_us(), {}
         with self._lock:
-            counts = self._boards[board, era]
             for key, amount in amounts.items():
-                counts[key] = counts.get(key, 0.0) + amount * grown
-            if len(counts) > self._limits.n_keys + _SWEEP_EVERY:
-                ranked = sorted(counts, key=lambda key: counts[key], reverse=True)
-                self._boards[board, era] = {key: counts[key] for key in ranked[: self._limits.n_keys]}
-            self._boards.pop((board, era - 2), None)
-
-    def top(self, board: str, n: int, now_us: int) -> list[tuple[str, float]]:
-        """See ``HotState.top``."""
-        total: dict[str, float] = defaultdict(float)
-        with self._lock:
-            for era, weight in self._fading.weights(now_us).items():
-                for key, stored in self._boards.get((board, era), {}).items():
-                    total[key] += stored * weight
-        return sorted(total.items(), key=lambda kv: (-kv[1], kv[0]))[:n]
+                at, count = self._counts.get((board, key), (now, 0))
+                out[key] = (count if self._alive(at, now) else 0) + amount
+                if amount:
+                    self._counts.pop((board, key), None)
+                    self._counts[board, key] = (now, out[key])
+            self._trim(self._counts, self._limits.n_keys, now)
+        return out
 
     def forget(self, people: Sequence[str]) -> None:
         """See ``HotState.forget``."""
@@ -75,3 +69,8 @@ class MemoryHot:
 
     def _alive(self, at: int, now: int) -> bool:
         return now - at < self._limits.keep_s * US_PER_S
+
+    def _trim(self, entries: dict[K, tuple[int, V]], most: int, now: int) -> None:
+        """Let the oldest go: beyond the number that is kept, and beyond their time."""
+        while entries and (len(entries) > most or not self._alive(next(iter(entries.values()))[0], now)):
+            del entries[next(iter(entries))]

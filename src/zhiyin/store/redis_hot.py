@@ -9,18 +9,16 @@ from typing import Any
 import msgspec
 
 from zhiyin.base.errors import ConfigError, MissingExtraError, StoreError
-from zhiyin.base.units import US_PER_S
-from zhiyin.data.record import EventRecord
-from zhiyin.store.hot import Fading, HotLimits
+from zhiyin.store.hot import HotLimits, Showing
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(EventRecord).decode
+_decode = msgspec.msgpack.Decoder(Showing).decode
 
 
 class RedisHot:
-    """A ``HotState`` under keys that start with ``prefix``; expired by Redis itself. Redis 6.2 or newer.
+    """A ``HotState`` under keys that start with ``prefix``; what is old expires in Redis by itself.
 
-    Every call ends after ``timeout_s``, with StoreError if Redis did not answer: who asks goes on without hot state.
+    Every call ends after ``timeout_s``, with ``StoreError`` if Redis did not answer: who asks goes on without hot state.
     """
 
     def __init__(self, url: str, limits: HotLimits | None = None, *, prefix: str = "zhiyin:", timeout_s: float = 0.25) -> None:
@@ -29,7 +27,7 @@ class RedisHot:
         except ImportError:
             raise MissingExtraError("hot state in Redis needs its client", "pip install 'zhiyin[redis]'") from None
         self._limits = limits or HotLimits()
-        self._fading = Fading(self._limits.half_life_s)
+        self._keep_ms = max(1, round(1000 * self._limits.keep_s))
         self._prefix = prefix
         self._error = redis.RedisError
         try:
@@ -37,59 +35,55 @@ class RedisHot:
         except ValueError:
             raise ConfigError("this is no Redis address", "Say redis://host:6379/0.") from None
 
-    def remember(self, person: str, events: Sequence[EventRecord]) -> None:
-        """See ``HotState.remember``."""
-        if not events:
-            return
+    def show(self, showings: Mapping[str, Sequence[Showing]]) -> None:
+        """See ``HotState.show``."""
         with self._commands() as commands:
-            key = f"{self._prefix}recent:{person}"
-            commands.rpush(key, *map(_encode, events))
-            commands.ltrim(key, -self._limits.n_events, -1)
-            commands.pexpire(key, max(1, round(1000 * self._limits.keep_s)))
+            for person, some in showings.items():
+                if some:
+                    key = f"{self._prefix}shown:{person}"
+                    commands.rpush(key, *map(_encode, some))
+                    commands.ltrim(key, -self._limits.n_showings, -1)
+                    commands.pexpire(key, self._keep_ms)
 
-    def recent(self, people: Sequence[str]) -> list[list[EventRecord]]:
-        """See ``HotState.recent``; one round trip."""
+    def shown(self, people: Sequence[str]) -> list[list[Showing]]:
+        """See ``HotState.shown``; one round trip."""
+        if not people:
+            return []
         with self._commands() as commands:
             for person in people:
-                commands.lrange(f"{self._prefix}recent:{person}", 0, -1)
+                commands.lrange(f"{self._prefix}shown:{person}", 0, -1)
             found = commands.execute()
         try:
-            return [sorted(map(_decode, events), key=lambda e: e.time_us) for events in found]
+            return [sorted(map(_decode, some), key=lambda showing: showing.time_us) for some in found]
         except ValueError as error:
             hint = f"Another program writes keys that start with '{self._prefix}': give this one another prefix."
-            raise StoreError(f"what Redis holds is no event: {error}", hint) from None
+            raise StoreError(f"what Redis holds was shown to nobody: {error}", hint) from None
 
-    def count(self, board: str, amounts: Mapping[str, float], time_us: int) -> None:
-        """See ``HotState.count``."""
-        era, grown = self._fading.era(time_us), self._fading.grown(time_us)
-        key = self._board(board, era)
+    def add(self, board: str, amounts: Mapping[str, int]) -> dict[str, int]:
+        """See ``HotState.add``; one round trip."""
+        if not amounts:
+            return {}
         with self._commands() as commands:
             for name, amount in amounts.items():
-                commands.zincrby(key, amount * grown, name)
-            commands.zremrangebyrank(key, 0, -self._limits.n_keys - 1)
-            commands.pexpire(key, max(1, round(3000 * self._fading.era_us / US_PER_S)))
-
-    def top(self, board: str, n: int, now_us: int) -> list[tuple[str, float]]:
-        """See ``HotState.top``; Redis adds up the two eras."""
-        weights = {self._board(board, era): weight for era, weight in self._fading.weights(now_us).items()}
-        with self._commands() as commands:
-            commands.zunion(weights, withscores=True)
-            (found,) = commands.execute()
-        total = ((name.decode(), float(score)) for name, score in found)
-        return sorted(total, key=lambda kv: (-kv[1], kv[0]))[:n]
+                key = f"{self._prefix}count:{board}:{name}"
+                if amount:
+                    commands.incrby(key, amount)
+                    commands.pexpire(key, self._keep_ms)
+                else:
+                    commands.get(key)
+            found = commands.execute()
+        totals = iter([answer for answer in found if not isinstance(answer, bool)])
+        return {name: int(next(totals) or 0) for name in amounts}
 
     def forget(self, people: Sequence[str]) -> None:
         """See ``HotState.forget``."""
         with self._commands() as commands:
             for person in people:
-                commands.delete(f"{self._prefix}recent:{person}")
+                commands.delete(f"{self._prefix}shown:{person}")
 
     def close(self) -> None:
         """See ``HotState.close``."""
         self._redis.close()
-
-    def _board(self, board: str, era: int) -> str:
-        return f"{self._prefix}board:{board}:{era}"
 
     @contextlib.contextmanager
     def _commands(self) -> Iterator[Any]:
