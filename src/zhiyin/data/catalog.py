@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from zhiyin.base.errors import DataError
 from zhiyin.data.vocab import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Vectors:
     """One vector per catalogue row and the fingerprint of what made them (zero row = none)."""
 
@@ -24,7 +25,7 @@ class Vectors:
     def dim(self) -> int:
         return int(self.matrix.shape[1])
 
-    @property
+    @cached_property
     def present(self) -> Bool:
         """Rows that have a vector: (n_items,)."""
         return np.asarray(np.abs(self.matrix).sum(axis=1) > 0)

@@ -149,10 +149,10 @@ class TextEaseRidge(DenseRetriever):
         vectors = text_vectors(self.catalog, self.spec.kind)
         profile = profile_matrix(requests.history, len(self.catalog), self.spec.history_decay)
         used, at = np.unique(profile.indices, return_inverse=True)
-        says = vectors.matrix[used] @ self.carry
         known = used < len(self.touched)
         known[known] = self.touched[used[known]]
-        says[known] = self.spoken[used[known]]
+        says = np.empty((len(used), vectors.dim), np.float32)
+        says[known], says[~known] = self.spoken[used[known]], vectors.matrix[used[~known]] @ self.carry
         narrow = sp.csr_matrix((profile.data, at, profile.indptr), shape=(len(requests), len(used)))
         scores: Float32 = (narrow @ says) @ vectors.matrix.T
         return _answered(scores, vectors.present, np.abs(narrow @ says).sum(axis=1) > 0)

