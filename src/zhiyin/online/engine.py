@@ -114,23 +114,25 @@ class Engine(Generic[A, R]):
             self._idle = True
 
     def _work_here(self, batch: list[Entry[A, R]], loop: asyncio.AbstractEventLoop) -> None:
-        results: Sequence[R | Exception] = []
         try:
             try:
-                ALARM.set(max(batch[0][2] + self.deadline_s - loop.time(), HERE_S))
+                ALARM.set(max(self.deadline_s / 4, HERE_S))
                 results = self._results([ask for ask, _, _ in batch])
             finally:
                 ALARM.clear()
         except OverdueError:
+            # Most of the deadline is left: the thread may still be in time, and the loop is free again.
             log.warning("the model took too long, and goes on in a thread")
             self._cost_s = self.deadline_s
-            results = [self.fallback(ask, "slow") for ask, _, _ in batch]
+            self._waiting.extendleft(reversed(batch))
+            self._hurry(True)
+            return
         self._deliver(batch, results)
 
     def _guarded(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let nobody wait for the thread beyond the deadline."""
-        if self._timer is None:
-            self._timer = loop.call_later(self.deadline_s * (1 - SOON), self._look)
+        if self._timer is None and self._asked:
+            self._timer = loop.call_at(self._asked[0][2] + self.deadline_s * (1 - SOON), self._look)
 
     def _hurry(self, wanted: bool) -> None:
         """Shorter turns for all threads, or usual ones: on the loop."""
