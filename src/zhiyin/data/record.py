@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class EventRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):  # no cycles: JSON has none
     """Somebody did something to an item.
 
     ``event_id`` makes it count once however often it is sent. At least one of ``user`` (known person) and

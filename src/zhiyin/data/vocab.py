@@ -75,8 +75,8 @@ class Vocabulary:
 
     def find_all(self, ids: Sequence[str]) -> list[int]:
         """``find`` of several ids, at a fraction of its price."""
-        n = len(self)
-        return [ix if ix < n else -1 for ix in self._table.find_all(ids)]
+        n, found = len(self), self._table.find_all(ids)
+        return found if max(found, default=-1) < n else [ix if ix < n else -1 for ix in found]
 
     @property
     def _table(self) -> _Lookup:

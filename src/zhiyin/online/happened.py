@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +22,9 @@ class Deeds(NamedTuple):
     weight: AnyArray  # float32
 
     @classmethod
-    def of(cls, item_ix: object, kind_ix: object, time_us: object, place_ix: object, weight: object) -> Deeds:
-        """From lists or arrays."""
-        return cls(*(np.asarray(c, d) for c, d in zip((item_ix, kind_ix, time_us, place_ix, weight), _DTYPES, strict=True)))
+    def of(cls, *columns: Sequence[float]) -> Deeds:
+        """From lists of n, in the order above."""
+        return cls(*(np.fromiter(column, dtype, len(column)) for column, dtype in zip(columns, _DTYPES, strict=True)))
 
     def take(self, rows: AnyArray) -> Deeds:
         """Some rows, in the order given."""

@@ -13,7 +13,7 @@ from zhiyin.online.asks import Context, Id
 from zhiyin.online.rows import time_of
 
 
-class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):  # no cycles: JSON has none
     """One event. ``event_id`` makes a repeated call count once; ``time`` is microseconds or ISO 8601, default now."""
 
     event_id: Id

@@ -6,6 +6,7 @@ the user's. Numbers below ``n_base`` are the bundle's users; what a model learne
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from itertools import chain
 
@@ -19,6 +20,7 @@ from zhiyin.online.happened import Deeds, Happened
 SESSION = "session:"
 _NEAR = 5
 """Things of one person are together when no more than so many steps lie between."""
+_NOTHING = array("q")
 _TAKERS, _OF_EACH = 256, 1000
 """What is together with an item is counted over its newest takers, and the newest things of each."""
 
@@ -36,7 +38,7 @@ class People:
         self._numbers: dict[str, int] = {}  # people who came since, and sessions (with their prefix)
         self._acted: dict[str, int] = {}  # users who did something since, wherever they were known first
         self._happened = Happened()
-        self._live: dict[int, list[int]] = {}  # the rows there of each person
+        self._live: dict[int, array[int]] = {}  # the rows there of each person
         self._merged: dict[int, int] = {}  # session -> the user it became
         self._gone: set[int] = set()
 
@@ -77,14 +79,14 @@ class People:
         if self._merged.get(ix, ix) == user_ix:
             return
         self._merged[ix] = user_ix
-        past = self._live.pop(ix, [])
+        past = self._live.pop(ix, _NOTHING)
         if ix < self.n_base:  # a session the bundle knows
             known = self.base.history(np.array([ix]))
             deeds = Deeds(known.item_ix, known.kind_ix, known.time_us, known.place_ix, known.weight)
             first = self._happened.add(deeds)
-            past += range(first, len(self._happened))
+            past = past + array("q", range(first, len(self._happened)))
         if past:
-            self._live[user_ix] = sorted([*self._live.get(user_ix, ()), *past])
+            self._live[user_ix] = array("q", sorted(self._live.get(user_ix, _NOTHING) + past))
 
     def take(self, users: Sequence[str | None], sessions: Sequence[str | None], deeds: Deeds) -> None:
         """More events, in their order, by user and session; who did what to an unknown item is numbered, and no more."""
@@ -103,7 +105,7 @@ class People:
                 persons.append(person)
                 his = live.get(person)
                 if his is None:
-                    live[person] = [row]
+                    live[person] = array("q", (row,))
                 else:
                     his.append(row)
         self._happened.sign(first, persons)
@@ -111,14 +113,14 @@ class People:
     def _meet(self, users: Sequence[str | None]) -> None:
         """Look up those of the bundle's users who act for the first time, all at once."""
         acted, gone = self._acted, self._gone
-        fresh = [*{user for user in users if user is not None and user not in acted}]
+        fresh = [user for user in set(users).difference(acted) if user is not None]
         if fresh:
             acted.update((user, ix) for user, ix in zip(fresh, self.base.users.find_all(fresh), strict=True) if ix >= 0 and ix not in gone)
 
     def add(self, person: int, item_ix: int, kind_ix: int, time_us: int, place_ix: int = -1, weight: float = 1.0) -> None:
         """One more event of somebody by his number."""
         row = self._happened.add(Deeds.of([item_ix], [kind_ix], [time_us], [place_ix], [weight]))
-        self._live.setdefault(person, []).append(row)
+        self._live.setdefault(person, array("q")).append(row)
         self._happened.sign(row, [person])
 
     def forget(self, user: str | None, session: str | None) -> int:
@@ -159,7 +161,7 @@ class People:
 
     def _since(self, people: AnyArray, most: int | None = None) -> Histories:
         """What each of n people did since the bundle, oldest first; of ``most`` only what came last."""
-        lists = [[*self._live.get(person, ())][-most if most else 0 :] for person in people.tolist()]
+        lists = [self._live.get(person, _NOTHING)[-most if most else 0 :] for person in people.tolist()]
         offsets = offsets_of(np.array([len(rows) for rows in lists], np.int64))
         done = self._happened.deeds.take(np.fromiter(chain.from_iterable(lists), np.int64, int(offsets[-1])))
         if len(lists) > 1 or (done.time_us[1:] < done.time_us[:-1]).any():

@@ -24,13 +24,16 @@ def test_a_sieve_knows_what_was_added(columns: list[list[int]]) -> None:
         assert bool(sieve) == bool(added)
 
 
-def test_a_sieve_takes_eight_bytes_an_id_in_few_runs() -> None:
+def test_a_sieve_takes_few_bytes_an_id_in_few_runs() -> None:
     sieve = Sieve()
     rng = np.random.default_rng(0)
     for n in rng.integers(1, 2000, 200):
-        sieve.add([rng.integers(0, 2**63, n, dtype=np.uint64)])
+        sieve.add([rng.integers(0, 2**64, n, dtype=np.uint64)])
     sizes = [len(run) for run in sieve._runs]
     assert len(sizes) <= 12 and all(a > 2 * b for a, b in pairwise(sizes))
+    assert len(sieve._bits) <= 4 * sum(sizes)
+    fresh = rng.integers(0, 2**64, 20_000, dtype=np.uint64)
+    assert not sieve.maybe(fresh).any() and all(sieve.maybe(run).all() for run in sieve._runs)
 
 
 @given(st.lists(st.integers(0, 5), max_size=30))
