@@ -13,16 +13,20 @@ from zhiyin.base.errors import ZhiyinError
 from zhiyin.data.requests import Histories, Masks, Requests
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
-from zhiyin.models.rerank.knobs import DEPTH, knobs
+from zhiyin.models.rerank.fatigue import Fatigue
+from zhiyin.models.rerank.knobs import DEPTH
 from zhiyin.models.rerank.reranker import reranked
+from zhiyin.models.roles import Reranker
 from zhiyin.online.asks import Ask, Shown
 from zhiyin.online.people import People
 from zhiyin.online.rest import REST, with_rest
 from zhiyin.online.rows import Row, looked_up
+from zhiyin.online.showings import Showings
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.variants import distinct, of_each, without_siblings
 from zhiyin.pipeline.paging import Cursor
 from zhiyin.pipeline.placement import Language
+from zhiyin.pipeline.reranking import allowed_by_chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,16 @@ class Found:
 
 
 def answer(
-    snapshot: Snapshot, people: People, asks: Sequence[Ask], now_us: int, shown: Sequence[Sequence[int]] = ()
+    snapshot: Snapshot,
+    people: People,
+    asks: Sequence[Ask],
+    now_us: int,
+    shown: Sequence[Sequence[int]] = (),
+    showings: Showings | None = None,
 ) -> list[Found | ZhiyinError]:
     """One result for each ask, in order; an ask that cannot be answered gets its error, the others their lists.
 
-    ``shown`` are row numbers that must not stand there again (earlier pages), per ask.
+    ``shown`` are row numbers that must not stand there again (earlier pages), per ask; ``showings`` is what fatigue counts.
     """
     out: list[Found | ZhiyinError] = [Found([], [], "nobody")] * len(asks)
     groups: dict[tuple[object, ...], list[tuple[int, Row]]] = {}
@@ -61,7 +70,7 @@ def answer(
     for members in groups.values():
         rows = [row for _, row in members]
         try:
-            found: Iterable[Found | ZhiyinError] = _together(snapshot, people, rows)
+            found: Iterable[Found | ZhiyinError] = _together(snapshot, people, rows, showings)
         except ZhiyinError as error:
             found = [error] * len(rows)
         for (i, _), result in zip(members, found, strict=True):
@@ -69,11 +78,11 @@ def answer(
     return out
 
 
-def _together(snapshot: Snapshot, people: People, rows: list[Row]) -> list[Found | ZhiyinError]:
+def _together(snapshot: Snapshot, people: People, rows: list[Row], showings: Showings | None) -> list[Found | ZhiyinError]:
     """Rows of one kind through the model as one batch: candidates, rules and re-rankers, then the first n."""
     first = rows[0]
     requests = _requests(snapshot, people, rows)
-    rerankers = knobs(snapshot.traits, diversity=first.ask.diversity, novelty=first.ask.novelty) if _turned(first.ask) else ()
+    rerankers, requests = _reranking(snapshot, showings, rows, requests)
     rules = snapshot.rules if snapshot.rules is not None and snapshot.rules.rules else None
     depth = max(first.n, DEPTH) if rerankers or rules else first.n
     # Candidates that an asker gives are his choice: all of them may stand there.
@@ -96,8 +105,21 @@ def _together(snapshot: Snapshot, people: People, rows: list[Row]) -> list[Found
     return [_found(snapshot, slates, i, row, served, about, reasons) for i, row in enumerate(rows)]
 
 
+def _reranking(snapshot: Snapshot, showings: Showings | None, rows: list[Row], requests: Requests) -> tuple[tuple[Reranker, ...], Requests]:
+    """The re-rankers of the placement under the knobs of the ask, and the requests without what they would never show."""
+    first = rows[0]
+    if not _turned(first.ask) and (first.standing is None or not first.standing.rerankers):
+        return (), requests
+    chains = snapshot.recommender.chains
+    chain = chains.of(first.standing, diversity=first.ask.diversity, novelty=first.ask.novelty)
+    if showings is not None:
+        catalog, past = snapshot.catalog, requests.history
+        chain = tuple(showings.fatigue(one.spec, catalog, rows, past) if isinstance(one, Fatigue) else one for one in chain)
+    return chain, allowed_by_chains(chains, first.standing, requests)
+
+
 def _turned(ask: Ask) -> bool:
-    return bool(ask.diversity or ask.novelty)
+    return ask.diversity is not None or ask.novelty is not None
 
 
 def _retrieved(snapshot: Snapshot, rows: list[Row], requests: Requests, n: int) -> tuple[Slates, str, Histories | None]:

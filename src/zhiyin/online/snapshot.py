@@ -92,10 +92,10 @@ class Snapshot:
             return None
         return BusinessRules.of(self.rule_file, self.recommender.data, self.filters)
 
-    @cached_property
+    @property
     def traits(self) -> Traits:
         """What re-rankers ask about the items."""
-        return Traits.of(self.recommender.data)
+        return self.recommender.traits
 
     @cached_property
     def variants(self) -> Variants | None:

@@ -24,11 +24,12 @@ from zhiyin.base.errors import DataError, ZhiyinError
 from zhiyin.base.units import US_PER_DAY
 from zhiyin.data.record import EventRecord
 from zhiyin.online.answers import Found, answer
-from zhiyin.online.asks import Ask
+from zhiyin.online.asks import Ask, Shown
 from zhiyin.online.counters import Counters
 from zhiyin.online.living import Living
 from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
+from zhiyin.online.showings import Showings
 from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.targets import Targets
 from zhiyin.pipeline.recommender import Recommender
@@ -67,6 +68,8 @@ class Tenant:
         self._lock = threading.Lock()
         self._changing = threading.Lock()  # what takes the place of everything in memory, one at a time
         self._after = after
+        self.showings = Showings()
+        """What people were shown lately."""
         self.targets = Targets()
         """People to follow, groups and topics."""
         self.private: set[str] = set()
@@ -169,6 +172,7 @@ class Tenant:
         n = self.log.erase(users=[user], sessions=sessions)
         with self._lock:  # not before: the thread that erases is the one that lets events act
             self._living.forget(user)
+        self.showings.forget(user, sessions)
         return n
 
     # Answers.
@@ -178,7 +182,13 @@ class Tenant:
         living = self._living
         if self.private:
             asks = [ask if ask.user not in self.private else msgspec.structs.replace(ask, personalized=False) for ask in asks]
-        return answer(living.snapshot, living.people, asks, self.clock(), shown)
+        return answer(living.snapshot, living.people, asks, self.clock(), shown, self.showings)
+
+    def showed(self, ask: Ask, items: Sequence[Shown]) -> None:
+        """Remember what somebody was shown, where a placement counts it and he allows it."""
+        tiring = self.snapshot.recommender.shelves.tiring
+        if tiring and ask.user not in self.private and ask.user not in self.silent:
+            self.showings.add(ask, items, self.clock())
 
     def answer_one(self, ask: Ask, shown: Sequence[int]) -> Found | ZhiyinError:
         """The list or error of one ask, without what was shown."""
@@ -225,6 +235,7 @@ class Tenant:
                 self._living = living
 
     def close(self) -> None:
+        self.showings.close()
         self.log.close()
         self.shop.tables.close()
 

@@ -102,6 +102,7 @@ class Placement(Spec):
     ``about``: "person" (all he did), "last" (his newest item, or the last one given), "items" (those given, or
     his newest basket), "words" (a text); "last" and the newest basket need an order. Retrievers see only what the
     shelf is about, the ranker always sees the whole person; the items a shelf is about never stand on it.
+    ``rerankers`` work on the list in their order (``zhiyin.models.rerank``): names, or tables with a ``kind`` and its settings.
     ``repeat`` not set is the policy of the data. A page leaves out a shelf with fewer than ``least`` items.
     """
 
@@ -109,6 +110,7 @@ class Placement(Spec):
     retrievers: Annotated[tuple[Named, ...], Field(min_length=1)] = ("model",)
     ranker: Named | None = None
     about: Literal["person", "last", "items", "words"] = "person"
+    rerankers: tuple[Named, ...] = ()
     repeat: Repeat | None = None
     rules: Rules = Field(default_factory=Rules)
     size: Annotated[int, Field(ge=1)] = 10

@@ -20,12 +20,14 @@ from zhiyin.data.run import Run, silent
 from zhiyin.data.schema import Repeat
 from zhiyin.data.slates import Slates
 from zhiyin.index.exact import ExactIndex
+from zhiyin.models.rerank.traits import Traits
 from zhiyin.models.roles import Model, State
 from zhiyin.pipeline.answer import Answer, Page
 from zhiyin.pipeline.asking import Asker, Asking, Time
 from zhiyin.pipeline.merge import retrieved, topped_up
 from zhiyin.pipeline.placed import Placed
 from zhiyin.pipeline.placement import Language, Placement
+from zhiyin.pipeline.reranking import Chains, in_front
 from zhiyin.pipeline.told import language_of, told
 from zhiyin.text.vectors import Reader
 
@@ -78,6 +80,16 @@ class Recommender:
         from zhiyin.pipeline.shelf import Shelves
 
         return Shelves(self.placed, self.model, self.fallback, self.data)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What re-rankers ask about the items."""
+        return Traits.of(self.data)
+
+    @cached_property
+    def chains(self) -> Chains:
+        """The re-rankers of the placements."""
+        return Chains(self.traits)
 
     def recommend(
         self,
@@ -221,7 +233,7 @@ class Recommender:
         if placement != "home" or self.shelves.has("home"):
             standing = self.shelves.find(placement)
             request = self.asker.excluding(request, [], n or standing.size, repeat or standing.repeat, placement)
-            return self.shelves.stand(standing, request, n or standing.size).slates
+            return in_front(self.chains, standing, request, n or standing.size, lambda r, k: self.shelves.stand(standing, r, k)).slates
         return self.by_model(self.asker.excluding(request, [], n or 10, repeat, placement), n or 10)[0]
 
     def similar(self, item: str, n: int = 10, *, by: Literal["auto", "text", "behaviour"] = "auto") -> Answer:
@@ -299,13 +311,16 @@ class Recommender:
         """The same knowledge over a catalogue that has the old rows first; rows without vectors are read now."""
         if self.reader is not None and "text" in catalog.vectors:
             catalog = self.reader.fill(catalog)
-        return replace(
+        fresh = replace(
             self,
             model=self.model.with_catalog(catalog),
             fallback=self.fallback.with_catalog(catalog),
             data=self.data.with_catalog(catalog),
             placed=self.placed.with_catalog(catalog),
         )
+        if "traits" in self.__dict__:  # who liked what is not counted again
+            fresh.__dict__["traits"] = self.traits.with_catalog(catalog)
+        return fresh
 
     def save(self, folder: str | Path, *, search: bool = True) -> Path:
         """Write everything answers need into one folder, whole or not at all; gives its path. See ``saved.save``."""
@@ -334,7 +349,7 @@ class Recommender:
         """The shelf of one placement, and the items it is about where each shelf should be about others."""
         n, policy = asked_n or standing.size, repeat or standing.repeat
         request = self.asker.excluding(asking.request, gone, n, policy, standing.name)
-        shelf = self.shelves.stand(standing, request, n, asking.about, used)
+        shelf = in_front(self.chains, standing, request, n, lambda r, k: self.shelves.stand(standing, r, k, asking.about, used))
         where = -1 if request.place_ix is None else int(request.place_ix[0])
         place = self.data.places[where] if where >= 0 else ""
         title = self.shelves.title(standing, language or language_of(self.data), shelf.about, place, kinds_known=asking.kinds_known)

@@ -13,11 +13,13 @@ from zhiyin.base.errors import ConfigError, UnknownNameError, nearest
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.slates import Slates
+from zhiyin.models.rerank.traits import Traits
 from zhiyin.models.retrieve.profile import age_in_events, liked
 from zhiyin.models.roles import Model
 from zhiyin.pipeline.merge import filled, joined, topped_up
 from zhiyin.pipeline.placed import OWN, Placed, key_of
 from zhiyin.pipeline.placement import Language, Named, Placement
+from zhiyin.pipeline.reranking import Chains, specs_of
 from zhiyin.pipeline.rules import ItemFacts, allowed_by, banned_by
 
 _BAN_CELLS = 8_000_000  # rows x items whose rules are looked at together: 8 MB of booleans
@@ -69,6 +71,11 @@ class Shelves:
     def _ordered(self) -> bool:
         return self.data.manifest.order != "none"
 
+    @cached_property
+    def tiring(self) -> bool:
+        """True where some placement counts what people were shown."""
+        return any(spec.kind == "fatigue" for placement in self.placed.placements for spec in specs_of(placement))
+
     @property
     def names(self) -> list[str]:
         return [placement.name for placement in self.placed.placements]
@@ -89,6 +96,7 @@ class Shelves:
 
     def check(self) -> None:
         """Raise ``ConfigError`` where a placement names what this recommender does not have, or two share a name."""
+        chains = Chains(Traits.of(self.data)) if any(placement.rerankers for placement in self.placed.placements) else None
         for placement in self.placed.placements:
             if self.names.count(placement.name) > 1:
                 raise ConfigError(f"two placements are named '{placement.name}'", "Give each its own name.")
@@ -97,6 +105,8 @@ class Shelves:
                     if key_of(named).startswith(OWN):
                         self._model(named)
                 self.facts.check(placement.rules)
+                if chains is not None:
+                    chains.of(placement)
                 if placement.about == "last" and not self._ordered:
                     raise ConfigError("it is about the newest item, and these events have no order", 'Say about = "person" or "items".')
             except ConfigError as error:

@@ -242,6 +242,7 @@ class Hosted:
             notes.append(f"answered without the model: {answer.degraded}" if answer.degraded else self.impaired)
             self.n_degraded += 1
         trace = self.traces.keep(ask, items, found.served_by, snapshot.version, self.tenant.clock())
+        self.tenant.showed(ask, items)
         cursor = found.cursor.token() if found.cursor else None
         return Reply(
             items=items, placement=ask.placement, served_by=found.served_by, model=snapshot.version, trace=trace, title=found.title,
