@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NEXT = "`python bench/next_item.py --data {}`"
@@ -75,11 +76,60 @@ def ranked(folder: Path, name: str, words: str, case: str, metric: str, baseline
     return f"| {words} | {metric} | {usual} | {said} | {before} | `python bench/{name}.py` |"
 
 
+SERVED = [  # words; figures: file, beginning of the cases, metric, which of several; goal; command
+    ("Beside FastAPI + faiss HNSW, 1 / 8 / 32 connections", "requests/s, ratio",
+     [("serve", f"vs fastapi+faiss, c={c}", "rps_ratio", max) for c in (1, 8, 32)], "1.5 / 1.5 / 2", "serve.py"),
+    ("An answer: cells / exact scan", "CPU ms", [("serve", case, "cpu_ms_per_request", max) for case in ("ann", "exact")],
+     ".25 / 1.5", "serve.py"),
+    ("Found of the ten best, without / with a filter", "recall@10",
+     [("serve", f"recall, ann, {what}", "recall@10", max) for what in ("no filter", "filter")], ".99", "serve.py"),
+    ("600 recommendations and 600 durable events a second", "p99 ms / errors / memory growth",
+     [("serve", "sustained", metric, max) for metric in ("p99_ms", "errors", "rss_growth_share")], "25 / 0 / .02", "serve.py"),
+    ("The default blend of seven models (ml-1m), 4 connections", "p99 ms", [("serve", "full pipeline", "p99_ms", max)], "60", "serve.py"),
+    ("From the start to the first answer, a million people", "s / memory per raw vectors",
+     [("serve", "cold start", metric, max) for metric in ("s_to_first_answer", "rss_ratio_to_raw_vectors")], "2 / 1.5", "serve.py"),
+    ("From a click to its effect on the answer", "p99 s", [("serve", "freshness", "event_to_effect_p99_s", max)], "1", "serve.py"),
+    ("Events on disk before the answer, beside FastAPI + SQLite: singly / by hundreds", "events/s, ratio",
+     [("ingest", case, "events_per_s_ratio_vs_baseline", max) for case in ("c=32 single", "batch 100")], "3 / 2", "ingest.py"),
+    ("Killed, or without power, at 200 points each", "lost / double / s to restart",
+     [("crash", "", metric, max) for metric in ("lost", "double", "restart_s")], "0 / 0 / 2", "crash.py --points 200"),
+    ("Faults of disk, log, model, clock, locks", "lost / silent / answered / worst p99 ms",
+     [("faults", "", "lost", max), ("faults", "", "silent", max), ("faults", "", "answered_share", min), ("faults", "", "p99_ms", max)],
+     "0 / 0 / 1 / 50", "faults.py"),
+    ("Hostile input", "cases / errors of the server / wrong accesses",
+     [("bad_input", "all", "cases", max), ("bad_input", "all", "server_errors", max), ("bad_input", "access matrix", "mismatches", max)],
+     "5,000 / 0 / 0", "bad_input.py"),
+    ("Search: Cranfield, gain over BM25 (low end) / Chinese categories", "ndcg@10 / precision@10",
+     [("search", "cranfield", "ndcg@10_gain_over_bm25_low", max), ("search", "chinese", "precision@10", max)], "0 / .85", "search.py"),
+    ("Search: typos / pinyin / traditional characters", "found@10",
+     [("search", case, "found@10", max) for case in ("typos", "pinyin", "traditional")], ".9 / .85 / .95", "search.py"),
+]  # fmt: skip
+
+
+def served(folder: Path, words: str, metric: str, figures: list[tuple[str, str, str, Any]], goal: str, command: str) -> str | None:
+    """A line of the server's table; an empty case stands for all cases of the file."""
+    reached = []
+    for name, case, what, of in figures:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            return None
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        reached.append(short(of(row["value"] for row in rows if row["metric"] == what and case in ("", row["case"]))))
+    return f"| {words} | {metric} | **{' / '.join(reached)}** | {goal} | `python bench/{command}` |"
+
+
+def short(value: float) -> str:
+    """Three digits that matter, as figures stand in the tables."""
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bench" / "results"
     lines = [line(folder, name, words, metrics, prefix, published) for name, words, metrics, prefix, published in LINES]
     table = "\n".join(text for text in lines if text)
     second = "\n".join(text for row in RANKED if (text := ranked(folder, *row)))
+    third = "\n".join(text for row in SERVED if (text := served(folder, *row)))
     for readme in ("README.md", "README.zh-CN.md"):
         path = ROOT / readme
         text = path.read_text(encoding="utf-8")
@@ -95,9 +145,13 @@ def main() -> None:
             new,
             flags=re.S | re.M,
         )
+        new = re.sub(
+            r"^(\|---\|---\|---\|---\|---\|\n).*?(<!-- SERVED END -->)", lambda m: m[1] + third + "\n" + m[2], new, flags=re.S | re.M
+        )
         path.write_text(new, encoding="utf-8")
     print(table)
     print(second)
+    print(third)
 
 
 if __name__ == "__main__":
