@@ -2,15 +2,15 @@
 
     python bench/faults.py [--json PATH] [--only "disk full" ...] [--seconds 2] [--folder FOLDER]
 
-For each fault, recommendations (100 a second) and single events (50 a second) go on while it lasts. Means: a small
-tmpfs that is filled, a file-size limit (RLIMIT_FSIZE), a preloaded library that makes writes fail and clocks jump
+For each fault, recommendations (or pages, searches, ...: 100 a second) and single events (50 a second) go on while it
+lasts. Means: a small tmpfs that is filled, a file-size limit (RLIMIT_FSIZE), a preloaded library that makes writes fail and clocks jump
 (``fault_shim.c``), a bit flipped or a file cut in the folder of a stopped server, a lock held by another process, and
-a model that is replaced by one that hangs, spins or raises (``faults_model.py``).
+a model or index that hangs, spins or raises (``faults_model.py``), and a Redis that ends.
 
 * ``lost``: events answered 2xx that are not in the log afterwards, or not as they were sent.
 * ``silent``: false claims: ready although events are refused, an answer without the model that is not marked degraded,
   damage that nobody noted, an event taken that does not act.
-* ``answered_share``: of the recommendations, those answered 200 with items. ``p99_ms`` is theirs.
+* ``answered_share``: of the asks, those answered 200 with items (completions: answered 200). ``p99_ms`` is theirs.
 * ``recovered``: 1 when events are taken again once the fault has gone, without a restart.
 """
 
@@ -26,14 +26,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from faults_answers import ANSWERS
 from faults_kinds import FAULTS, Bed, Fault
 from rows import Row, show, write
 from serve_load import Said, finish, name_of, start
 from serve_process import Process
 from zhiyin.base.errors import ZhiyinError
 
+EVERY = (*FAULTS, *ANSWERS)
 EVENT = 'POST /v1/shop/event {"event_id":"@@@@@@@@","user":"u%d","item":"i%d"}'
-ASK = 'POST /v1/shop/recommend {"user":"u%d","n":10}'
 
 
 @dataclass
@@ -63,11 +64,11 @@ class Outcome:
 class Load:
     """Events with ids of their own, and asks, for as long as a fault lasts."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, ask: str) -> None:
         self.seconds = seconds
         self.events, self.asks, self.answered = folder / "events.load", folder / "asks.load", folder / "answered"
         self.events.write_text("\n".join(EVENT % (i % 2_000, i % 1_000) for i in range(1_000)), encoding="utf-8")
-        self.asks.write_text("\n".join(ASK % (i % 2_000) for i in range(1_000)), encoding="utf-8")
+        self.asks.write_text("\n".join(ask % (i % 1_000) for i in range(1_000)), encoding="utf-8")
         self.sent = 0
         self.promised: set[str] = set()
 
@@ -84,7 +85,7 @@ class Load:
 
 def suffer(fault: Fault, bed: Bed, seconds: float) -> Outcome:
     """Serve, break, look, mend, look again, stop, count."""
-    out, load = Outcome(), Load(bed.folder, seconds)
+    out, load = Outcome(), Load(bed.folder, seconds, fault.ask)
     if fault.damage is not None:
         with bed.serve() as server:
             load.run(server.port)
@@ -181,13 +182,13 @@ def bed_of(fault: Fault, folder: Path | None) -> Iterator[Bed]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", type=Path, default=None)
-    parser.add_argument("--only", nargs="*", choices=[fault.name for fault in FAULTS], default=None)
+    parser.add_argument("--only", nargs="*", choices=sorted({fault.name for fault in EVERY}), default=None)
     parser.add_argument("--seconds", type=float, default=2.0, help="that a fault lasts")
     parser.add_argument("--folder", type=Path, default=None, help="where the folders of the servers are made")
     given = parser.parse_args()
     rows: list[Row] = []
     remarks: list[str] = []
-    for fault in FAULTS:
+    for fault in EVERY:
         if given.only is not None and fault.name not in given.only:
             continue
         with bed_of(fault, given.folder) as bed:

@@ -1,4 +1,4 @@
-"""The faults of ``faults.py``: how each begins and ends, and what must be true meanwhile."""
+"""The faults of ``faults.py`` in stores, folders and clocks: how each begins and ends, and what must be true meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +24,11 @@ import msgspec
 
 from serve_process import Process, zhiyin
 from serve_world import small
-from zhiyin.store.bundle import MANIFEST
+from zhiyin.store.bundle_files import MANIFEST
 from zhiyin.store.segment_log import SegmentLog
-from zhiyin.testing.servers import free_port
 
 HERE = Path(__file__).parent
+ASK = 'POST /v1/shop/recommend {"user":"u%d","n":10}'
 TMPFS_MB = 48
 
 
@@ -84,20 +83,6 @@ def preloaded(folder: Path) -> Iterator[Bed]:
     yield Bed(folder, shop, lambda: zhiyin(shop, env=env), {"said": said})
 
 
-@contextmanager
-def breakable(folder: Path) -> Iterator[Bed]:
-    """The model does what a file says."""
-    shop, flag = small(folder), folder / "flag"
-    flag.write_text("", encoding="utf-8")
-
-    def serve() -> Process:
-        port = free_port()
-        command = [sys.executable, str(HERE / "faults_model.py"), str(shop), str(port), str(flag)]
-        return Process(command, port, ("POST", "/v1/shop/recommend", "{}"))
-
-    yield Bed(folder, shop, serve, {"flag": flag})
-
-
 def nothing(bed: Bed, server: Process) -> None:
     """Nothing to do."""
 
@@ -114,7 +99,7 @@ def fine(bed: Bed, server: Process) -> list[str]:
 @dataclass(frozen=True)
 class Fault:
     """``damage`` is done to the folder of a stopped server, ``begin`` and ``end`` to one that runs. ``model`` says that
-    answers must be marked degraded; ``check`` gives false claims."""
+    answers to ``ask`` must be marked degraded; ``check`` gives false claims."""
 
     name: str
     means: str
@@ -123,6 +108,7 @@ class Fault:
     end: Callable[[Bed], None] = nobody
     damage: Callable[[Bed], None] | None = None
     model: bool = False
+    ask: str = ASK
     check: Callable[[Bed, Process], list[str]] = fine
 
 
@@ -213,7 +199,7 @@ def unlock_log(bed: Bed) -> None:
         os.close(bed.held.pop("handle"))
 
 
-# Locks, clocks, models
+# Locks, clocks
 
 
 def lock_tables(bed: Bed, server: Process) -> None:
@@ -259,17 +245,6 @@ def event_acts(bed: Bed, server: Process) -> list[str]:
     return wrong
 
 
-def says(word: str) -> Callable[[Bed, Process], None]:
-    def begin(bed: Bed, server: Process) -> None:
-        bed.held["flag"].write_text(word, encoding="utf-8")
-
-    return begin
-
-
-def recover(bed: Bed) -> None:
-    bed.held["flag"].write_text("", encoding="utf-8")
-
-
 FAULTS = (
     Fault("disk full", "small tmpfs", on_tmpfs, fill, empty),
     Fault("disk full", "RLIMIT_FSIZE", plain, limit, unlimit),
@@ -281,9 +256,6 @@ FAULTS = (
     Fault("model missing", "folder moved away", plain, damage=remove_model, model=True),
     Fault("clock jump", "preload: a day back", preloaded, back, unshim, check=event_acts),
     Fault("clock jump", "preload: a day forth", preloaded, forth, unshim, check=event_acts),
-    Fault("hung model", "sleeps", breakable, says("hang"), recover, model=True),
-    Fault("hung model", "spins in Python", breakable, says("spin"), recover, model=True),
-    Fault("index missing", "the search raises", breakable, says("raise"), recover, model=True),
     Fault("store locked", "tables, by SQLite", plain, lock_tables, unlock_tables, check=put_is_refused),
     Fault("store locked", "log, at the start", plain, end=unlock_log, damage=lock_log),
 )
