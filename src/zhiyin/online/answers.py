@@ -88,9 +88,10 @@ def _together(snapshot: Snapshot, people: People, rows: list[Row], showings: Sho
     # Candidates that an asker gives are his choice: all of them may stand there.
     variants = snapshot.variants if first.candidates is None else None
     if variants is None:
-        slates, served, about = _retrieved(snapshot, rows, requests, depth)
+        slates, served, about = _retrieved(snapshot, rows, requests, depth, first.n)
     else:
-        slates, served, about = distinct(variants, lambda k: _retrieved(snapshot, rows, requests, k), depth, len(snapshot.catalog))
+        n_items = len(snapshot.catalog)
+        slates, served, about = distinct(variants, lambda k, n: _retrieved(snapshot, rows, requests, k, n), depth, first.n, n_items)
     reasons: list[tuple[str, ...]] = []
     if rules is not None:
         start = first.cursor.start if first.cursor else 0
@@ -122,21 +123,23 @@ def _turned(ask: Ask) -> bool:
     return ask.diversity is not None or ask.novelty is not None
 
 
-def _retrieved(snapshot: Snapshot, rows: list[Row], requests: Requests, n: int) -> tuple[Slates, str, Histories | None]:
-    """The lists, who made them, and what they are about at placements that are about something."""
+def _retrieved(snapshot: Snapshot, rows: list[Row], requests: Requests, n: int, fill: int) -> tuple[Slates, str, Histories | None]:
+    """The lists, who made them, and what they are about at placements that are about something. What no model speaks of only
+    fills them up to ``fill``: a re-ranker would take the unknown for the varied.
+    """
     recommender, first = snapshot.recommender, rows[0]
     if first.standing is None:
         if first.ask.text is not None:
             return recommender.by_text(requests, n), "text", None
         slates, served = recommender.by_model(requests, n)
-        return *_whole(snapshot, requests, slates, n, served), None
+        return *_whole(snapshot, requests, slates, fill, served), None
     about = None
     if first.standing.about in ("last", "items") and first.about is not None:
         about = _given(snapshot, [row.about or [] for row in rows], requests.now_us)
     shelf = recommender.shelves.stand(first.standing, requests, n, about)
     if not first.standing.fill:
         return shelf.slates, shelf.served_by, shelf.about
-    return *_whole(snapshot, requests, shelf.slates, n, shelf.served_by), shelf.about
+    return *_whole(snapshot, requests, shelf.slates, fill, shelf.served_by), shelf.about
 
 
 def _whole(snapshot: Snapshot, requests: Requests, slates: Slates, n: int, served: str) -> tuple[Slates, str]:

@@ -15,18 +15,22 @@ from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.business import COLUMNS
 
 Retrieved = tuple[Slates, str, Histories | None]
+"""Lists, who made them, and what they are about."""
 
 
-def distinct(variants: Variants, retrieve: Callable[[int], Retrieved], n: int, n_items: int) -> Retrieved:
-    """The best variant of each thing, n things in each list where there are so many: asks for more until they are found."""
-    k = n
+def distinct(variants: Variants, retrieve: Callable[[int, int], Retrieved], depth: int, n: int, n_items: int) -> Retrieved:
+    """The best variant of each thing, n things in each list where there are so many: asks for more until they are found.
+
+    ``retrieve(k, fill)`` gives k candidates, and others that nobody speaks of up to ``fill``.
+    """
+    k, fill, before = depth, n, -1
     while True:
-        slates, served, about = retrieve(k)
+        slates, served, about = retrieve(k, fill)
         one_each = of_each(variants, slates)
-        short = (one_each.lengths < n) & (slates.lengths >= k)
-        if not short.any() or k >= n_items:
-            return one_each.top(n), served, about
-        k = min(4 * k, n_items)
+        found = len(slates.item_ix)
+        if not (one_each.lengths < n).any() or (k >= n_items and fill >= n_items) or found == before:
+            return one_each.top(depth), served, about
+        k, fill, before = min(4 * k, n_items), min(4 * max(k, fill), n_items), found
 
 
 def of_each(variants: Variants, slates: Slates) -> Slates:
