@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from zhiyin.base.errors import ConfigError, ModelFileError
-from zhiyin.store.bundle import MANIFEST
+from zhiyin.store.bundle_files import MANIFEST
 
 FILE = "bundles.json"
 ORIGIN = "origin"
