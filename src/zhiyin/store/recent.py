@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from zhiyin.data.record import EventRecord
 
-MOST = 4096
-"""So many events are kept, or those of the newest write."""
+MOST, MOST_WRITES = 4096, 16
+"""So many events are kept, of so many writes; those of the newest write always."""
 
 
 class _Written(NamedTuple):
@@ -31,6 +31,7 @@ class Recent:
         if written and (written[-1].segment != segment or written[-1].position + len(written[-1].records) != position):
             written = ()
         room = MOST - len(records)
+        written = written[1 - MOST_WRITES :]
         first = len(written)
         while first and (room := room - len(written[first - 1].records)) >= 0:
             first -= 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zhiyin.data.record import EventRecord
-from zhiyin.store.recent import MOST, Recent
+from zhiyin.store.recent import MOST, MOST_WRITES, Recent
 from zhiyin.testing.store_contracts import events
 
 STEP = st.tuples(st.integers(1, 9), st.sampled_from([0, 0, 0, 0, 1, 3]), st.booleans())
@@ -32,10 +32,13 @@ def test_what_it_gives_is_what_was_written_right_after(steps: list[tuple[int, in
 
 def test_it_is_bounded_and_keeps_the_newest_write_whole() -> None:
     recent = Recent()
-    some = events(100)
+    some = events(400)
     for i in range(100):
-        recent.add(1, 1 + 100 * i, some)
-    assert recent.since(1, 10_000 - MOST - 1) == []
-    assert MOST - 100 <= sum(len(r) for _, r in recent.since(1, 10_000 - MOST + 100)) + 100 <= MOST + 100
-    recent.add(1, 10_001, some * 50)
-    assert [len(records) for _, records in recent.since(1, 10_000)] == [5_000]
+        recent.add(1, 1 + 400 * i, some)
+    assert recent.since(1, 40_000 - MOST - 1) == []
+    assert [len(records) for _, records in recent.since(1, 36_000)] == [400] * 10
+    recent.add(1, 40_001, some * 20)
+    assert [len(records) for _, records in recent.since(1, 40_000)] == [8_000]
+    for i in range(100):
+        recent.add(1, 48_001 + i, some[:1])
+    assert recent.since(1, 48_099 - MOST_WRITES) == [] and len(recent.since(1, 48_100 - MOST_WRITES)) == MOST_WRITES
