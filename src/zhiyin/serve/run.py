@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
 from zhiyin.base.errors import ConfigError, MissingDataError, StoreError
-from zhiyin.base.memory import settle
+from zhiyin.base.memory import lasting, settle
 from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.elsewhere import AGAIN, ReadLog, ReadTables
@@ -83,10 +83,11 @@ def _masked(stores: Stores, folder: Path) -> set[str]:
 def open_server(folders: Sequence[Path], settings: Settings) -> tuple[Server, ASGIApp]:
     """Every tenant and the application over them."""
     check_names([folder.name for folder in folders], settings)
-    hosted = {folder.name: host(folder, settings) for folder in folders}
-    check_open(settings, [name for name, one in hosted.items() if one.keys.open])
-    server = Server(hosted, settings)
-    return server, build_app(server, with_own(server, OPERATIONS))
+    with lasting():
+        hosted = {folder.name: host(folder, settings) for folder in folders}
+        check_open(settings, [name for name, one in hosted.items() if one.keys.open])
+        server = Server(hosted, settings)
+        return server, build_app(server, with_own(server, OPERATIONS))
 
 
 def check_names(names: Sequence[str], settings: Settings) -> None:
