@@ -257,5 +257,5 @@ FAULTS = (
     Fault("clock jump", "preload: a day back", preloaded, back, unshim, check=event_acts),
     Fault("clock jump", "preload: a day forth", preloaded, forth, unshim, check=event_acts),
     Fault("store locked", "tables, by SQLite", plain, lock_tables, unlock_tables, check=put_is_refused),
-    Fault("store locked", "log, at the start", plain, end=unlock_log, damage=lock_log),
+    Fault("store locked", "log, at the start", plain, end=unlock_log, damage=lock_log, model=True),
 )

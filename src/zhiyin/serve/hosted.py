@@ -146,11 +146,14 @@ class Hosted:
     async def listed(self, ask: Ask, make: Callable[[], Found]) -> Reply:
         """A list that ``make`` finds beside the engine; the fallback where it fails or takes too long."""
         snapshot = self.tenant.snapshot
+        partial = self.tenant.shop.partial
         try:
             answer = await self.beside.within(lambda: Answer(make(), snapshot), lambda why: self._fallback(ask, why))
         except UnknownNameError:
-            if not self.tenant.shop.partial:
+            if not partial:
                 raise
+            answer = self._fallback(ask, self.instead)
+        if partial and isinstance(answer.found, Found) and not answer.found.item_ix:
             answer = self._fallback(ask, self.instead)
         return self._whole(ask, answer)
 

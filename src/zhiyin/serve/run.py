@@ -112,23 +112,7 @@ def kept(server: Server, settings: Settings) -> None:
     """Begin what a server does beside answering; it ends with the server."""
     tail = Tail({name: hosted.follower for name, hosted in server.tenants.items()}, _bell(settings)) if settings.shared else None
 
-    def again(name: str) -> bool:
-        """Open a tenant anew once its log can be written; everything may be another since: another process had it."""
-        folder = server.tenants[name].bundles.folder
-        log, why = written(folder, settings)
-        if why:
-            log.close()
-            return False
-        try:
-            server.tenants[name] = host(folder, settings, log)
-        except BaseException:
-            log.close()
-            raise
-        if tail is not None:
-            tail.follow(name, server.tenants[name].follower)
-        return True
-
-    keeper = Keeper(server.tenants, settings.retrain_every_h, again)
+    keeper = Keeper(server.tenants, settings.retrain_every_h, lambda name: reopened(server, name, tail))
 
     def close() -> None:
         keeper.close()
@@ -141,6 +125,24 @@ def kept(server: Server, settings: Settings) -> None:
     keeper.start()
     if tail is not None:
         tail.start()
+
+
+def reopened(server: Server, name: str, tail: Tail | None = None) -> bool:
+    """Open a tenant anew once its log can be written, and say whether it can. All of it: another process had it, which may
+    have changed everything."""
+    folder, settings = server.tenants[name].bundles.folder, server.settings
+    log, why = written(folder, settings)
+    if why:
+        log.close()
+        return False
+    try:
+        server.tenants[name] = host(folder, settings, log)
+    except BaseException:
+        log.close()
+        raise
+    if tail is not None:
+        tail.follow(name, server.tenants[name].follower)
+    return True
 
 
 def _bell(settings: Settings) -> Bell:
