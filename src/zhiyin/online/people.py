@@ -98,9 +98,12 @@ class People:
         acted, live = self._acted, self._live
         persons: list[int] = []
         for user, session, row in zip(users, sessions, rows, strict=True):
-            person = acted.get(user) if session is None and user is not None else None
-            if person is None:
+            if user is None or session is not None:
                 person = self.number(user, session)
+            elif (known := acted.get(user)) is not None:
+                person = known
+            else:  # after _meet: nobody of the bundle
+                person = acted[user] = self._numbers.setdefault(user, self.n_base + len(self._numbers))
             if row >= 0:
                 persons.append(person)
                 his = live.get(person)
@@ -111,11 +114,11 @@ class People:
         self._happened.sign(first, persons)
 
     def _meet(self, users: Sequence[str | None]) -> None:
-        """Look up those of the bundle's users who act for the first time, all at once."""
-        acted, gone = self._acted, self._gone
-        fresh = [user for user in set(users).difference(acted) if user is not None]
+        """Look up, all at once, which of those who act for the first time are users of the bundle."""
+        fresh = [user for user in set(users).difference(self._acted) if user is not None]
         if fresh:
-            acted.update((user, ix) for user, ix in zip(fresh, self.base.users.find_all(fresh), strict=True) if ix >= 0 and ix not in gone)
+            found = zip(fresh, self.base.users.find_all(fresh), strict=True)
+            self._acted.update((user, ix) for user, ix in found if ix >= 0 and ix not in self._gone)
 
     def add(self, person: int, item_ix: int, kind_ix: int, time_us: int, place_ix: int = -1, weight: float = 1.0) -> None:
         """One more event of somebody by his number."""
