@@ -66,6 +66,8 @@ class StaticCampaigns:
             raise ConfigError(f"two campaigns are named '{twice[0]}'", "Give each its own name.")
         self.campaigns = tuple(campaigns)
         self._counts = Counter(counts or {})
+        self._new: Counter[str] = Counter()
+        self._totals: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -98,3 +100,18 @@ class StaticCampaigns:
     def shown(self, slots: Sequence[Slot]) -> None:
         with self._lock:
             self._counts.update(slot.campaign for slot in slots)
+            self._new.update(slot.campaign for slot in slots)
+
+    def told(self) -> dict[str, int]:
+        """Impressions since the last time by campaign, 0 for the others: where several workers count together."""
+        with self._lock:
+            new, self._new = self._new, Counter()
+        return {campaign.name: new[campaign.name] for campaign in self.campaigns}
+
+    def heard(self, own: Mapping[str, int], totals: Mapping[str, int]) -> None:
+        """Impressions by all workers, with the own ones in it: what others showed since the last time counts here too."""
+        with self._lock:
+            for name, total in totals.items():
+                others = total - own[name] - self._totals.get(name, total - own[name])
+                self._totals[name] = total
+                self._counts[name] = max(self._counts[name] + max(others, 0), total)

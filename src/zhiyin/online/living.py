@@ -51,9 +51,11 @@ class Living:
     def forget(self, user: str) -> None:
         """Drop a person, and his events that wait for their items."""
         sessions = set(self.people.sessions_of(user))
-        self.people.forget(user, None)
+        self.n_events -= self.people.forget(user, None)
         for item, records in self._orphans.items():
-            self._orphans[item] = [r for r in records if r.user != user and not (r.user is None and r.session in sessions)]
+            left = [r for r in records if r.user != user and not (r.user is None and r.session in sessions)]
+            self.n_events -= len(records) - len(left)
+            self._orphans[item] = left
 
     def _fold(self, records: list[EventRecord]) -> None:
         """Let durable events act: the only place where memory learns of them."""

@@ -108,6 +108,11 @@ class Showings:
         self._waiting = deque((one for one in self._waiting if one[0] not in names), maxlen=_MOST_WAITING)
         self._hot.forget(names)
 
+    def anew(self) -> None:
+        """Somebody was erased elsewhere, and nobody says who: what this process alone remembers goes."""
+        if not self._far:
+            self._hot = MemoryHot()
+
     def close(self) -> None:
         self._stop.set()
         self._wake.set()

@@ -225,6 +225,7 @@ class Tenant:
             living = self._made(now.recommender, now.version, self._after, self.shop.tables)
             living.snapshot = replace(now, recommender=living.snapshot.recommender)
             self._go_on(living, since)
+            self.showings.anew()
 
     def _go_on(self, living: Living, since: int) -> None:
         with self.shop.replacing(living.snapshot, since) as fresh:

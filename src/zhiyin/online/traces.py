@@ -57,8 +57,8 @@ class Traces:
         self._number = 0
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._segment = 0
-            self._begin()
+        self._segment = 0
+        self._begun = False  # a segment begins with its first record: who only looks leaves nothing behind
 
     def keep(self, ask: Ask, items: list[Shown], served_by: str, model: str, at_us: int) -> str:
         """Remember an answer; its id."""
@@ -67,6 +67,8 @@ class Traces:
             if self.folder is None:
                 trace = f"m-{self._number:x}-{self._salt}"
             else:
+                if not self._begun:
+                    self._begin()
                 trace = f"{self._segment:x}-{self._written + len(self._buffer):x}-{self._salt}"
             payload = self._encoder.encode(Trace(trace, at_us, ask, items, served_by, model))
             self._recent[trace] = payload
@@ -160,18 +162,18 @@ class Traces:
         self._written += len(self._buffer)
         self._buffer.clear()
         if self._written >= SEGMENT_BYTES:
-            self._begin()
+            self._begun = False
             self._trim()
 
     def _lost_some(self) -> None:
         """A full disk costs traces, never answers: begin a new segment, so that offsets stay true."""
         self._buffer.clear()
-        self._begin()
+        self._begun = False
 
     def _begin(self) -> None:
         """The next segment that nobody else writes."""
         folder = self.folder or Path()
-        self._written = 0
+        self._written, self._begun = 0, True
         self._segment = 1 + max((int(p.stem, 16) for p in folder.glob("*.traces")), default=self._segment)
         with contextlib.suppress(OSError):
             while True:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from zhiyin.serve.errors import TooMuchError
 
@@ -27,6 +28,12 @@ class Rates:
         self._clock = clock
         self._full_at: dict[str, float] = {}
         self._before: dict[str, float] = {}
+        self.shared = False
+        """True where others count the same callers, and are told."""
+        self._lock = threading.Lock()
+        self._taken: dict[str, int] = {}
+        self._elsewhere: dict[str, int] = {}
+        self._totals: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._full_at) + len(self._before)
@@ -35,14 +42,38 @@ class Rates:
         """Count one request; raises ``TooMuchError`` (429) that says when the next one may come."""
         now = self._clock()
         full_at = max(self._full_at.get(who) or self._before.get(who, now), now)
+        if self._elsewhere:  # more than empty a bucket cannot be
+            with self._lock:
+                full_at = min(full_at + self._elsewhere.pop(who, 0) * self.step_s, max(full_at, now + self.slack_s + self.step_s))
         wait_s = full_at - now - self.slack_s
         refused = wait_s > 1e-9
         if len(self._full_at) >= self.most and who not in self._full_at:
             self._before, self._full_at = self._full_at, {}
         self._full_at[who] = full_at if refused else full_at + self.step_s
+        if self.shared and not refused:
+            with self._lock:
+                self._taken[who] = self._taken.get(who, 0) + 1
         if refused:
             rate = f"more than {1 / self.step_s:g} requests per second"
             raise TooMuchError(rate, "Ask less often, or in batches.", 429, max(1, math.ceil(wait_s)))
+
+    def told(self) -> dict[str, int]:
+        """What was taken since the last time, by caller; from another thread than ``take``."""
+        with self._lock:
+            taken, self._taken = self._taken, {}
+        return taken
+
+    def heard(self, own: Mapping[str, int], totals: Mapping[str, int]) -> None:
+        """What all took of the same callers: others' part counts with the next request of each. Where somebody comes for the
+        first time, what he took elsewhere before is not counted."""
+        if len(self._totals) > 2 * self.most:
+            self._totals = {}
+        for who, total in totals.items():
+            others = total - own[who] - self._totals.get(who, total - own[who])
+            self._totals[who] = total
+            if others > 0:
+                with self._lock:
+                    self._elsewhere[who] = self._elsewhere.get(who, 0) + others
 
 
 class InFlight:

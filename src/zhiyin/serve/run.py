@@ -15,6 +15,7 @@ from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.elsewhere import AGAIN, ReadLog, ReadTables
 from zhiyin.online.following import Follower
+from zhiyin.online.showings import Showings
 from zhiyin.online.standby import choose
 from zhiyin.online.stores import Stores
 from zhiyin.online.tenant import MASKED, Tenant, every_row, live_folder, make_home
@@ -27,8 +28,13 @@ from zhiyin.serve.listen import listen
 from zhiyin.serve.routes import OPERATIONS
 from zhiyin.serve.routes.server import with_own
 from zhiyin.serve.settings import Settings, check_open
+from zhiyin.serve.sharing import Sharing, prefix_of
 from zhiyin.serve.tail import Tail
 from zhiyin.store.event_log import EventLog
+from zhiyin.store.opening import open_hot
+
+_SHOWN_S = 0.02
+"""So long an answer waits for what somebody was shown lately; then it goes on without."""
 
 
 def host(folder: Path, settings: Settings, log: EventLog | None = None) -> Hosted:
@@ -51,6 +57,8 @@ def host(folder: Path, settings: Settings, log: EventLog | None = None) -> Hoste
         tables = ReadTables(tables, why)
     served = chosen.entry
     tenant = Tenant(folder.name, chosen.recommender, log, tables, version=served.version, after=served.after, since=served.since)
+    if settings.redis is not None:
+        tenant.showings = Showings(open_hot(settings.redis, prefix=prefix_of(folder.name), timeout_s=_SHOWN_S), far=True)
     tenant.warm()
     traces = Traces(home / "traces", int(settings.traces_mb * 2**20), shared=settings.shared or bool(why))
     hosted = Hosted(tenant, Keys(home), traces, bundles, settings, Follower(tenant, version))
@@ -114,8 +122,12 @@ def kept(server: Server, settings: Settings) -> None:
 
     keeper = Keeper(server.tenants, settings.retrain_every_h, lambda name: reopened(server, name, tail))
 
+    sharing = Sharing(server, settings.redis) if settings.redis is not None else None
+
     def close() -> None:
         keeper.close()
+        if sharing is not None:
+            sharing.close()
         if tail is not None:
             tail.close()
 
@@ -125,6 +137,8 @@ def kept(server: Server, settings: Settings) -> None:
     keeper.start()
     if tail is not None:
         tail.start()
+    if sharing is not None:
+        sharing.start()
 
 
 def reopened(server: Server, name: str, tail: Tail | None = None) -> bool:

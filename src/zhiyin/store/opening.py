@@ -38,7 +38,7 @@ def open_tables(address: str | Path) -> TableStore:
     return SqlTables(str(address) if "://" in str(address) else f"sqlite:///{Path(address).absolute()}")
 
 
-def open_hot(address: str, limits: HotLimits | None = None, *, prefix: str = "zhiyin:") -> HotState:
+def open_hot(address: str, limits: HotLimits | None = None, *, prefix: str = "zhiyin:", timeout_s: float = 0.25) -> HotState:
     """Hot state in ``redis://...`` (also rediss:// and unix://) under a prefix, or of this process alone with "memory:"."""
     if address == "memory:":
         from zhiyin.store.memory_hot import MemoryHot
@@ -47,5 +47,5 @@ def open_hot(address: str, limits: HotLimits | None = None, *, prefix: str = "zh
     if address.startswith(("redis://", "rediss://", "unix://")):
         from zhiyin.store.redis_hot import RedisHot
 
-        return RedisHot(address, limits, prefix=prefix)
+        return RedisHot(address, limits, prefix=prefix, timeout_s=timeout_s)
     raise ConfigError(f"'{address.partition('://')[0]}' is no place for hot state", "Say memory: or redis://host:6379/0.")
