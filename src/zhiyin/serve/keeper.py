@@ -101,13 +101,10 @@ class Keeper:
         hosted.tenant.catch_up()
         hosted.tenant.shop.catch_up()
         self.tune(name, hosted)
+        self.stand_by(name, hosted)
         if hosted.tenant.snapshot.finder is None:
             hosted.tenant.shop.index(self._synonyms(hosted))
             settle()
-        version = hosted.tenant.snapshot.version
-        if self._stood.get(name) != version and not hosted.impaired:
-            keep_standby(hosted.home, hosted.tenant.snapshot, msgspec.structs.replace(hosted.entry, since=hosted.tenant.shop.applied))
-            self._stood[name] = version
 
     def go_over(self, name: str, hosted: Hosted) -> None:
         """Serve what is to be served; where that cannot be read, say so where operators look, and go on with what is there."""
@@ -124,6 +121,13 @@ class Keeper:
         hosted.serves(served)
         settle()
         log.info("tenant %s: serves model %s", name, served.version)
+
+    def stand_by(self, name: str, hosted: Hosted) -> None:
+        """Write what is served should this model be damaged, once for each that is served well."""
+        snapshot = hosted.tenant.snapshot
+        if self._stood.get(name) != snapshot.version and not hosted.impaired:
+            self._stood[name] = snapshot.version  # first, so that a full disk is tried again at the next start and not every second
+            keep_standby(hosted.home, snapshot, msgspec.structs.replace(hosted.entry, since=hosted.tenant.shop.applied))
 
     def _anew(self, name: str, hosted: Hosted) -> None:
         """A tenant was opened anew in the place of another."""
