@@ -9,6 +9,7 @@ one query at a time must be quick: .05 ms against .15 at 100,000 rows of 64.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -34,12 +35,19 @@ class AnnIndex:
     store: Any = field(repr=False)
 
     @classmethod
-    def of(cls, matrix: Float32, queries: Float32 | None = None, cells: Cells | None = None) -> Self:
+    def of(
+        cls,
+        matrix: Float32,
+        queries: Float32 | None = None,
+        cells: Cells | None = None,
+        packed: Mapping[str, AnyArray] | None = None,
+    ) -> Self:
         """From rows (n_rows, dim) and queries like those that will be asked, or the cells learned before.
 
-        Without queries some rows stand in for them, which is right only where queries look like rows.
+        Without queries some rows stand in for them, which is right only where queries look like rows. ``packed`` as in
+        ``ScanIndex.of``.
         """
-        scan = ScanIndex.of(matrix)
+        scan = ScanIndex.of(matrix, packed)
         if cells is None:
             cells = Cells.learn(scan, scan.matrix[np.flatnonzero(scan.live)[:: max(1, len(scan) // 256)]] if queries is None else queries)
         return cls(scan, cells, cells.store(scan))

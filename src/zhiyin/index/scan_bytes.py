@@ -16,6 +16,7 @@ of 8, where float32 BLAS takes .8 and .2 and faiss' scalar quantisers .3 (``benc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -71,7 +72,7 @@ class Approximate:
 class Bytes:
     """n rows, packed. Padded rows score 0."""
 
-    n: int
+    packed: npt.NDArray[np.int8]  # (dim, n_padded); may lie in a mapped file
     scale: Float64  # (dim,)
     longest: float  # max |c|
     residual: float  # max |r|, and what float32 may do to an inner product
@@ -96,7 +97,22 @@ class Bytes:
         # Summed in float32 in whatever order, dim products err by less than dim 2^-23 |q||x|; twice that, as
         # the sum that ranks and the sum somebody compares it with may err either way.
         residual += 2 * dim * 2.0**-23 * (longest + residual)
-        return cls(n, scale, longest, residual, levels(), _multiplier(packed, levels()))
+        return cls._ready(packed, scale, longest, residual)
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, AnyArray]) -> Bytes:
+        """From what ``arrays`` gave, on whatever processor."""
+        longest, residual = arrays["bounds"].tolist()
+        return cls._ready(arrays["packed"], arrays["scale"], longest, residual)
+
+    @classmethod
+    def _ready(cls, packed: npt.NDArray[np.int8], scale: Float64, longest: float, residual: float) -> Bytes:
+        return cls(packed, scale, longest, residual, levels(), _multiplier(packed, levels()))
+
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        """To be saved."""
+        return {"packed": self.packed, "scale": self.scale, "bounds": np.array([self.longest, self.residual])}
 
     def asked(self, queries: Float32) -> Asked:
         """Queries as ``scores`` takes them; all that share this scale take the same."""

@@ -6,6 +6,7 @@ are so few in all that packing gains nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +52,19 @@ class Part:
         long &= there
         packed = Bytes.of(taken(rows, short), scale) if len(short) else None
         return cls(packed, np.asarray(numbers[short], np.int32), np.asarray(numbers[long], np.int32), rows[long])
+
+    @classmethod
+    def restored(cls, matrix: Float32, arrays: Mapping[str, AnyArray]) -> Part:
+        """From what ``arrays`` gave, and the matrix it was packed from."""
+        packed = Bytes.restored(arrays) if "packed" in arrays else None
+        return cls(packed, arrays["numbers"], arrays["loose"], matrix[arrays["loose"]])
+
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        """To be saved, so that nothing is packed again; nothing of a part whose rows are hidden."""
+        if self.ceiling is not None:
+            return {}
+        return {"numbers": self.numbers, "loose": self.loose, **({} if self.packed is None else self.packed.arrays)}
 
     @property
     def n_packed(self) -> int:

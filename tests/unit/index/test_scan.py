@@ -122,3 +122,19 @@ def test_masks_kept_are_bounded_and_let_go() -> None:
     del masks, mask
     gc.collect()
     assert gone() is None
+
+
+def test_what_was_packed_is_not_packed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((3_000, 16)).astype(np.float32)
+    rows[[1, 5]], rows[7] = 0.0, 100.0  # empty ones, and one too long for the scale
+    queries = rng.standard_normal((20, 16)).astype(np.float32)
+    index = ScanIndex.of(rows).with_rows(rng.standard_normal((4, 16)).astype(np.float32))
+    arrays = index.part.arrays
+    assert len(arrays["loose"]) > 4 and not index.without(np.array([3])).part.arrays
+    monkeypatch.setattr(Part, "of", lambda *_: pytest.fail("packed again"))
+    again = ScanIndex.of(index.matrix, arrays)
+    np.testing.assert_array_equal(again.live, index.live)
+    for one in (again, again.without(np.array([3]))):
+        other = index if one is again else index.without(np.array([3]))
+        np.testing.assert_array_equal(one.search(queries, 9).item_ix, other.search(queries, 9).item_ix)

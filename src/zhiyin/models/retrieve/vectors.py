@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from zhiyin.base.arrays import AnyArray, Float32, Int64
+from zhiyin.base.arrays import AnyArray, Float32, Int64, found_under, named_under
 from zhiyin.base.errors import ConfigError, FitError
 from zhiyin.data.catalog import Catalog
 from zhiyin.data.dataset import Dataset
@@ -28,7 +28,7 @@ from zhiyin.data.run import Run
 from zhiyin.data.slates import Slates
 from zhiyin.index.ann import AnnIndex
 from zhiyin.index.ann_cells import Cells
-from zhiyin.index.choose import index_of
+from zhiyin.index.choose import index_of, packed_of
 from zhiyin.index.exact import Index
 from zhiyin.models.retrieve.vectors_files import read_vectors
 from zhiyin.models.roles import ModelSpec, State
@@ -68,7 +68,8 @@ class VectorsSpec(ModelSpec):
 
     def restore(self, state: State, catalog: Catalog) -> Vectors:
         a = state.arrays
-        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), index_of(a["items"], cells=Cells.of(a)))
+        everything = index_of(a["items"], cells=Cells.of(a), packed=found_under("scan", a))
+        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), everything)
         return fresh.with_catalog(catalog)
 
 
@@ -166,7 +167,7 @@ class Vectors:
         return found
 
     def state(self) -> State:
-        arrays: dict[str, AnyArray] = {"items": self.items, "users": self.users}
+        arrays: dict[str, AnyArray] = {"items": self.items, "users": self.users, **named_under("scan", packed_of(self.everything))}
         if self.from_text is not None:
             arrays["from_text"] = self.from_text
         if isinstance(self.everything, AnnIndex):
