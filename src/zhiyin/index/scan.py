@@ -11,8 +11,7 @@ quicker for one query at a time where rows form clusters; ``exact`` is simpler f
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Self
