@@ -12,6 +12,8 @@ from zhiyin.serve.errors import TooMuchError
 
 MOST_KNOWN = 20_000
 """Callers remembered per generation; two generations are kept."""
+_MOST_OWED_S = 2.0
+"""What a caller took from others beyond his rate keeps him out no longer than this."""
 
 
 class Rates:
@@ -42,9 +44,10 @@ class Rates:
         """Count one request; raises ``TooMuchError`` (429) that says when the next one may come."""
         now = self._clock()
         full_at = max(self._full_at.get(who) or self._before.get(who, now), now)
-        if self._elsewhere:  # more than empty a bucket cannot be
+        if self._elsewhere:
             with self._lock:
-                full_at = min(full_at + self._elsewhere.pop(who, 0) * self.step_s, max(full_at, now + self.slack_s + self.step_s))
+                owed_s = self._elsewhere.pop(who, 0) * self.step_s
+            full_at = min(full_at + owed_s, max(full_at, now + self.slack_s + _MOST_OWED_S))
         wait_s = full_at - now - self.slack_s
         refused = wait_s > 1e-9
         if len(self._full_at) >= self.most and who not in self._full_at:

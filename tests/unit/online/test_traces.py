@@ -48,3 +48,26 @@ def test_ids_that_are_none_are_unknown(tmp_path: Path, wrong: str) -> None:
     traces.keep(Ask(), ITEMS, "m", "v", 1)
     with pytest.raises(UnknownNameError):
         traces.find(wrong)
+
+
+def test_who_only_looks_leaves_no_file_behind(tmp_path: Path) -> None:
+    traces = Traces(tmp_path / "traces", 1 << 30)
+    assert list(traces.every()) == [] and traces.erase({"me"}, set()) == 0
+    with pytest.raises(UnknownNameError):
+        traces.find("1-0-abcdef")
+    traces.close()
+    assert list((tmp_path / "traces").iterdir()) == []
+    two = [Traces(tmp_path / "traces", 1 << 30, shared=True) for _ in range(2)]
+    ids = [traces.keep(Ask(user=f"u{i}"), ITEMS, "m", "v", 1) for i, traces in enumerate(two)]
+    assert ids[0].split("-")[0] != ids[1].split("-")[0], "each writes a segment of its own"
+    assert [two[1 - i].find(trace).ask.user for i, trace in enumerate(ids)] == ["u0", "u1"]
+
+
+def test_who_was_shown_to_others_is_erased_from_their_answers_too(tmp_path: Path) -> None:
+    traces = Traces(tmp_path, 1 << 30)
+    shown = traces.keep(Ask(user="you", target="users"), [Shown("me", 1.0, kind="user")], "follow", "v", 1)
+    item = traces.keep(Ask(user="you"), [Shown("me", 1.0)], "m", "v", 1)  # an item of that id is nobody
+    assert traces.erase({"me"}, set()) == 1
+    with pytest.raises(UnknownNameError):
+        traces.find(shown)
+    assert traces.find(item).items[0].item == "me"

@@ -131,3 +131,22 @@ def test_diversity_and_novelty_turn_the_list(folder: Path) -> None:
         popular = client.post("/v1/shop/recommend", json={"n": 29}).json()["items"]
         assert [item["item"] for item in novel] != [item["item"] for item in popular]
         assert client.post("/v1/shop/recommend", json={"diversity": 1.5}).status_code == 422
+
+
+def test_events_are_counted_right_after_an_erase(folder: Path) -> None:
+    with client_of(folder) as client:
+        events = [
+            ("e1", "new", None, "i1"),
+            ("e2", None, "s", "i2"),
+            ("e3", "new", "s", "i3"),
+            ("e4", "new", None, "later"),
+            ("e5", "you", None, "i1"),
+        ]
+        client.post("/v1/shop/events", json=[{"event_id": e, "user": u, "session": s, "item": i} for e, u, s, i in events])
+        assert client.get("/v1/shop/health/ready").json()["events"] == 5
+        assert client.post("/v1/shop/users/new/erase").json()["events"] == 4
+        assert client.get("/v1/shop/health/ready").json()["events"] == 1
+        client.post("/v1/shop/users/nobody/erase")
+        assert client.get("/v1/shop/health/ready").json()["events"] == 1
+    with client_of(folder) as client:
+        assert client.get("/v1/shop/health/ready").json()["events"] == 1
