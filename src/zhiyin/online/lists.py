@@ -125,8 +125,12 @@ def _listed(
         score[~snapshot.catalog.available] = -np.inf
     if filter_ is not None:
         score[~snapshot.mask(filter_)] = -np.inf
-    order: AnyArray = np.argsort(-score, kind="stable")[: n if snapshot.variants is None else int((score > -np.inf).sum())]
-    order = order[score[order] > -np.inf]
+    wanted = n if snapshot.variants is None else len(score)
+    order: AnyArray = np.flatnonzero(score > -np.inf)
+    if wanted < len(order):  # sorting a million takes longer than an answer may
+        floor = np.partition(score[order], len(order) - wanted)[len(order) - wanted]
+        order = order[score[order] >= floor]
+    order = order[np.argsort(-score[order], kind="stable")][:wanted]
     if snapshot.variants is not None:
         order = order[snapshot.variants.firsts(order)][:n]
     return Found(order.tolist(), score[order].tolist(), served, notes=tuple(notes), about=about)
