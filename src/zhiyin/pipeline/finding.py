@@ -13,7 +13,7 @@ from zhiyin.base.arrays import AnyArray, Bool, Float32, Int32
 from zhiyin.base.errors import ConfigError, ModelFileError
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.variants import Variants
-from zhiyin.index.exact import NEVER, Index
+from zhiyin.index.exact import NEVER
 from zhiyin.index.lexical import Scored
 from zhiyin.pipeline.finding_documents import Columns
 from zhiyin.pipeline.finding_facets import Facets
@@ -53,7 +53,7 @@ class Finder:
         reader: Reader | None,
         *,
         learned: Learned | None = None,
-        vectors: Index | None = None,
+        near: Near | None = None,
         popularity: AnyArray | None = None,
         synonyms: Synonyms | None = None,
         spec: FindingSpec | None = None,
@@ -61,9 +61,8 @@ class Finder:
         """Over all items of the data.
 
         ``learned`` is what ``finder.learned.state()`` gave, restored; every item is read where it is not given (half a
-        minute for 100,000). ``vectors`` is an index over ``catalog.vectors["text"]``, an exact one where none is given;
-        ``popularity`` (n_items,) counts weighted events where none is given. Raises ``ModelFileError`` for something
-        learned from another number of items.
+        minute for 100,000). ``near`` finds by ``catalog.vectors["text"]``, ``popularity`` (n_items,) counts weighted events;
+        both are made where they are not given. Raises ``ModelFileError`` for something learned from another number of items.
         """
         catalog = data.catalog
         facets = Facets.of(catalog, data.manifest)
@@ -72,13 +71,14 @@ class Finder:
             raise ModelFileError(
                 f"the search index was made from {known.index.n_rows:,} items, the catalogue has {len(catalog):,}", "Build it again."
             )
-        matrix = catalog.vectors[NAME].matrix if reader is not None and NAME in catalog.vectors else None
+        if near is None and reader is not None and NAME in catalog.vectors:
+            near = Near.of(catalog.vectors[NAME].matrix)
         return cls(
             data,
             reader,
             known,
             facets,
-            None if matrix is None else Near.of(matrix, vectors),
+            near,
             np.asarray(popularity_of(data) if popularity is None else popularity, np.float32),
             synonyms or Synonyms(),
             spec or FindingSpec(),
@@ -256,28 +256,22 @@ class Finder:
 
     # Growing.
 
-    def with_data(
-        self, data: Dataset, changed: AnyArray | Sequence[int] = (), *, vectors: Index | None = None, popularity: AnyArray | None = None
-    ) -> Self:
+    def with_data(self, data: Dataset, changed: AnyArray | Sequence[int] = (), *, popularity: AnyArray | None = None) -> Self:
         """A finder over a catalogue that has the old rows first: later rows are new, ``changed`` ones are read again.
 
-        ``vectors`` as in ``of``. Which category words speak of, and the averages of BM25, stay as they were learned.
+        Which category words speak of, and the averages of BM25, stay as they were learned.
         """
         catalog, old = data.catalog, len(self.data.catalog)
         again = np.unique(np.asarray(changed, np.int64))
         n_new = len(catalog) - old
         if popularity is None:
             popularity = np.concatenate([self.popularity, np.zeros(n_new, np.float32)])
-        near = self.near
-        if near is not None:
-            matrix = catalog.vectors[NAME].matrix
-            near = near.with_rows(matrix, again) if vectors is None else Near.of(matrix, vectors)
         return replace(
             self,
             data=data,
             learned=self.learned.with_rows(catalog, Columns.of(data.manifest, catalog), again),
             facets=self.facets.with_rows(catalog, np.concatenate([again, np.arange(old, len(catalog))])),
-            near=near,
+            near=None if self.near is None else self.near.with_rows(catalog.vectors[NAME].matrix, again),
             popularity=np.asarray(popularity, np.float32),
         )
 

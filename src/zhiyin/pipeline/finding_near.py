@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
-from zhiyin.base.arrays import AnyArray, Bool, Float32, Int64
-from zhiyin.index.choose import index_of
+from zhiyin.base.arrays import AnyArray, Bool, Float32, Int64, found_under, named_under
+from zhiyin.index.choose import index_of, packed_of
 from zhiyin.index.exact import Index
 
 MOST_LOOSE, MOST_LOOSE_SHARE = 1_000, 0.01
@@ -25,10 +26,20 @@ class Near:
     loose: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
-    def of(cls, matrix: Float32, index: Index | None = None) -> Self:
-        """Over these vectors; an exact index is built where none is given."""
+    def of(cls, matrix: Float32) -> Self:
+        """Over these vectors, exactly."""
         mean = matrix.mean(axis=0) if len(matrix) else np.zeros(matrix.shape[1], np.float32)
-        return cls(index if index is not None else index_of(matrix), matrix, np.asarray(mean, np.float32))
+        return cls(index_of(matrix), matrix, np.asarray(mean, np.float32))
+
+    @property
+    def arrays(self) -> dict[str, AnyArray]:
+        """To be saved beside the vectors, so that they need not be read again."""
+        return {"mean": self.mean, **named_under("scan", packed_of(self.index))}
+
+    @classmethod
+    def restored(cls, matrix: Float32, arrays: Mapping[str, AnyArray]) -> Self:
+        """From what ``arrays`` gave over the same vectors."""
+        return cls(index_of(matrix, packed=found_under("scan", arrays)), matrix, arrays["mean"])
 
     def with_rows(self, matrix: Float32, changed: AnyArray) -> Self:
         """With new rows at the end of ``matrix``, and others in place of the ``changed`` ones: exact, and at once."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zhiyin.base.arrays import AnyArray
 from zhiyin.data.dataset import Dataset
 from zhiyin.models.roles import State
 from zhiyin.pipeline.finding import Finder, popularity_of
 from zhiyin.pipeline.finding_documents import Columns
 from zhiyin.pipeline.finding_facets import Facets
 from zhiyin.pipeline.finding_learned import Learned
+from zhiyin.pipeline.finding_near import Near
 from zhiyin.text.synonyms import Synonyms
+from zhiyin.text.vectors import NAME
 
 if TYPE_CHECKING:
     from zhiyin.pipeline.recommender import Recommender
@@ -23,7 +26,8 @@ def read_items(data: Dataset) -> State:
     """What reading every item gives, ready to be saved; .2 ms of CPU an item."""
     catalog = data.catalog
     learned = Learned.of(catalog, Columns.of(data.manifest, catalog), Facets.of(catalog, data.manifest))
-    return State({"popularity": popularity_of(data)}).holding({"learned": learned.state()})
+    near = State(Near.of(catalog.vectors[NAME].matrix).arrays) if NAME in catalog.vectors else State()
+    return State({"popularity": popularity_of(data)}).holding({"learned": learned.state(), "near": near})
 
 
 def finder_of(recommender: Recommender, synonyms: Synonyms | None = None, changed: Sequence[str] = ()) -> Finder:
@@ -41,4 +45,13 @@ def finder_of(recommender: Recommender, synonyms: Synonyms | None = None, change
     if len(again) or len(catalog) > known:
         learned = learned.with_rows(catalog, Columns.of(data.manifest, catalog), again)
     popularity = np.concatenate([saved.arrays["popularity"], np.zeros(len(catalog) - known, np.float32)])
-    return Finder.of(data, recommender.reader, learned=learned, popularity=popularity, synonyms=synonyms)
+    near = _near(recommender, saved.under("near").arrays, known, again)
+    return Finder.of(data, recommender.reader, learned=learned, near=near, popularity=popularity, synonyms=synonyms)
+
+
+def _near(recommender: Recommender, saved: Mapping[str, AnyArray], known: int, changed: AnyArray) -> Near | None:
+    """The text vectors as they are now, around those that were saved."""
+    vectors = recommender.catalog.vectors.get(NAME)
+    if recommender.reader is None or vectors is None or not saved:
+        return None
+    return Near.restored(vectors.matrix[:known], saved).with_rows(vectors.matrix, changed)
