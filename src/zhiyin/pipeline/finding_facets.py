@@ -94,10 +94,15 @@ def _lists(column: pl.Series, known: Sequence[str] = ()) -> tuple[tuple[str, ...
     place = {value: i for i, value in enumerate(known)}
     codes: list[int] = []
     lengths = np.zeros(len(column), np.int64)
+    seen: dict[str, list[int]] = {}  # most items say what another said
     for i, value in enumerate(column.to_list()):
-        parts = listed(value)
-        lengths[i] = len(parts)
-        codes.extend([place.setdefault(part, len(place)) for part in parts])
+        numbers = seen.get(value) if isinstance(value, str) else None
+        if numbers is None:
+            numbers = [place.setdefault(part, len(place)) for part in listed(value)]
+            if isinstance(value, str):
+                seen[value] = numbers
+        lengths[i] = len(numbers)
+        codes.extend(numbers)
     return tuple(place), Ragged(offsets_of(lengths), np.array(codes, np.int32))
 
 
