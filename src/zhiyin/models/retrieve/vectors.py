@@ -6,8 +6,8 @@
     users = "users.parquet"      # user_id, vector
 
 or in Python ``Vectors.of(catalog, item_rows, user_rows)``. Somebody without a vector is the weighted mean of
-the vectors of what he had, newer events first. Search goes through ``index.choose``: exact for what fits,
-measured cells for very many items.
+the vectors of what he had, newer events first; somebody with one goes towards what he did since it was made.
+Search goes through ``index.choose``: exact for what fits, measured cells for very many items.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ RECENT = 100  # events of a history that count
 class VectorsSpec(ModelSpec):
     """Choose where another model has made the vectors; ``factors`` and ``sequence`` make their own.
 
-    ``items`` and ``users`` are files of vectors; without ``items`` those of the catalogue's texts are taken. With
-    ``history_share`` above 0 what somebody did since moves his own vector: that part of the question is
-    the mean of his history, brought to the same length.
+    ``items`` and ``users`` are files of vectors; without ``items`` those of the catalogue's texts are taken. What
+    somebody did after the newest event of the fit moves his own vector: ``history_share`` of the question is the mean of
+    that, brought to the same length (0 = nothing moves it until the next fit). One half is near the best on ml-1m and
+    online_retail, for one new event and for ten, and raises NDCG@10 by a fifth to double (bench/fresh_vectors.py).
     """
 
     kind: ClassVar[str] = "vectors"
@@ -50,7 +51,7 @@ class VectorsSpec(ModelSpec):
     items: str | None = None
     users: str | None = None
     history_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
-    history_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    history_share: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def fit(self, data: Dataset, run: Run) -> Vectors:
         if self.items is None and self.users is not None:
@@ -64,12 +65,14 @@ class VectorsSpec(ModelSpec):
         users = None if self.users is None else read_vectors(self.users, data.users, data.manifest.events.user)
         people = np.unique(data.positive.events.user_ix)
         asked = mean_of(data.history(people[:: max(1, len(people) // SAMPLE)][:SAMPLE]), rows, self.history_decay)
-        return Vectors.of(data.catalog, rows, users, spec=self, asked=asked)
+        since_us = int(data.events.time_us.max()) + 1 if len(data.events) else 0
+        return Vectors.of(data.catalog, rows, users, spec=self, asked=asked, since_us=since_us)
 
     def restore(self, state: State, catalog: Catalog) -> Vectors:
         a = state.arrays
         everything = index_of(a["items"], cells=Cells.of(a), packed=found_under("scan", a))
-        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), everything)
+        since_us = state.meta.get("since_us")
+        fresh = Vectors(self, catalog, a["users"], a.get("from_text"), state.meta.get("text"), everything, since_us)
         return fresh.with_catalog(catalog)
 
 
@@ -84,7 +87,8 @@ class Vectors:
     """``users`` (n_users, dim), a zero row where there is none; ``everything`` finds all items, available or not.
 
     ``from_text`` (text dim, dim) gives new items a vector where the catalogue has text vectors by the
-    encoder ``text``; None where no map is known: then they wait for the next fit.
+    encoder ``text``; None where no map is known: then they wait for the next fit. Events from ``since_us`` on are newer than
+    the vectors of people; None = none are.
     """
 
     takes_masks: ClassVar[bool] = True
@@ -95,16 +99,18 @@ class Vectors:
     from_text: Float32 | None
     text: str | None  # fingerprint of the encoder
     everything: Index = field(repr=False)
+    since_us: int | None = None
 
     @classmethod
     def of(
         cls, catalog: Catalog, items: Float32, users: Float32 | None = None, *,
-        spec: VectorsSpec | None = None, asked: Float32 | None = None,
+        spec: VectorsSpec | None = None, asked: Float32 | None = None, since_us: int | None = None,
     ) -> Self:  # fmt: skip
         """From arrays in the order of the catalogue (n_items, dim) and of the users (n_users, dim).
 
         ``asked`` are questions like those to come, on which the index measures itself; without them those
-        of users are taken. Raises ``ConfigError`` for shapes that do not fit.
+        of users are taken. ``since_us`` is when the vectors of people were made: what they do later moves theirs. Raises
+        ``ConfigError`` for shapes that do not fit.
         """
         items = np.ascontiguousarray(items, np.float32)
         users = np.zeros((0, items.shape[1]), np.float32) if users is None else np.ascontiguousarray(users, np.float32)
@@ -122,7 +128,7 @@ class Vectors:
         if text is not None and bridge is not None:
             bare = text.present & ~items.any(axis=1)
             items = np.where(bare[:, None], text.matrix @ bridge, items) if bare.any() else items
-        return cls(spec or VectorsSpec(), catalog, users, bridge, made_by, index_of(items, some))
+        return cls(spec or VectorsSpec(), catalog, users, bridge, made_by, index_of(items, some), since_us)
 
     @property
     def items(self) -> Float32:
@@ -143,28 +149,34 @@ class Vectors:
 
     def questions(self, requests: Requests) -> Float32:
         """What is asked of the index for each request: (n, dim), zero where nothing is known of the person."""
-        asked, share = requests.user_ix, self.spec.history_share
-        if share == 0 and len(asked) and asked.min() >= 0 and asked.max() < len(self.users):
+        asked = requests.user_ix
+        if len(asked) and asked.min() >= 0 and asked.max() < len(self.users):
             found = self.users[asked]
             if found.any(axis=1).all():  # the usual case: everybody has a vector
-                return found
+                return self._moved(found, requests.history)
         found = np.zeros((len(requests), self.items.shape[1]), np.float32)
-        known = np.flatnonzero((requests.user_ix >= 0) & (requests.user_ix < len(self.users)))
+        known = np.flatnonzero((asked >= 0) & (asked < len(self.users)))
         if len(known):
-            found[known] = self.users[requests.user_ix[known]]
-        has = found.any(axis=1)
-        rows = np.arange(len(found)) if share > 0 else np.flatnonzero(~has)
-        if not len(rows):
-            return found
-        history = requests.history if len(rows) == len(found) else requests.history.take(rows)
-        mean = mean_of(history, self.items, self.spec.history_decay)
-        if share > 0:
-            own = np.linalg.norm(found, axis=1, keepdims=True)
-            length = np.linalg.norm(mean, axis=1, keepdims=True)
-            mixed = (1 - share) * found + share * mean * own / np.where(length > 0, length, 1.0)
-            mean = np.where((own > 0) & (length > 0), mixed, found + mean).astype(np.float32)
-        found[rows] = mean
+            found[known] = self.users[asked[known]]
+        found = self._moved(found, requests.history)
+        bare = np.flatnonzero(~found.any(axis=1))
+        if len(bare):
+            history = requests.history if len(bare) == len(found) else requests.history.take(bare)
+            found[bare] = mean_of(history, self.items, self.spec.history_decay)
         return found
+
+    def _moved(self, own: Float32, history: Histories) -> Float32:
+        """The vectors of people (n, dim) moved towards what they did since these were made."""
+        share = self.spec.history_share
+        if not share or self.since_us is None:
+            return own
+        fresh = history.time_us >= self.since_us
+        if not fresh.any():
+            return own
+        mean = mean_of(history.where(fresh), self.items, self.spec.history_decay)
+        length, wanted = np.linalg.norm(mean, axis=1, keepdims=True), np.linalg.norm(own, axis=1, keepdims=True)
+        mixed = (1 - share) * own + share * mean * wanted / np.where(length > 0, length, 1.0)
+        return np.where((wanted > 0) & (length > 0), mixed, own).astype(np.float32)
 
     def state(self) -> State:
         arrays: dict[str, AnyArray] = {"items": self.items, "users": self.users, **named_under("scan", packed_of(self.everything))}
@@ -172,7 +184,7 @@ class Vectors:
             arrays["from_text"] = self.from_text
         if isinstance(self.everything, AnnIndex):
             arrays |= self.everything.cells.arrays
-        return State(arrays, {"text": self.text})
+        return State(arrays, {"text": self.text, "since_us": self.since_us})
 
     def with_catalog(self, catalog: Catalog) -> Self:
         """New items get a vector from their text, where that is known; else they are not found until the next fit."""

@@ -92,15 +92,37 @@ def test_somebody_without_a_vector_is_the_mean_of_what_he_had() -> None:
     np.testing.assert_allclose(mean_of(disliked, items, 0.5)[0], (items[2] + items[1] / 2) / 1.5, rtol=1e-5)
 
 
-def test_history_moves_a_person_as_far_as_asked() -> None:
+def test_what_somebody_did_since_moves_him_and_nothing_older() -> None:
     items, users = rows(10, 0), rows(2, 1)
-    request = of_user(1, [4])
-    still, moved = (Vectors.of(shop(10), items, users, spec=VectorsSpec(history_share=s)).questions(request)[0] for s in (0.0, 0.5))
-    np.testing.assert_array_equal(still, users[1])
+
+    def asked(share: float, history: list[int], since_us: int | None = 2) -> np.ndarray:
+        model = Vectors.of(shop(10), items, users, spec=VectorsSpec(history_share=share), since_us=since_us)
+        past = replace(Histories.of_items(Ragged.of([history])), time_us=np.arange(len(history), dtype=np.int64))
+        return np.asarray(model.questions(Requests.of(past, np.array([1]), 9))[0])
+
+    unmoved = (asked(0.0, [4, 5, 6]), asked(0.5, [4, 5]), asked(0.5, []), asked(0.5, [4, 5, 6], None))
+    for still in unmoved:
+        np.testing.assert_array_equal(still, users[1])
     length = np.linalg.norm(users[1])
-    np.testing.assert_allclose(moved, users[1] / 2 + items[4] / np.linalg.norm(items[4]) * length / 2, rtol=1e-5)
-    none = Vectors.of(shop(10), items, users, spec=VectorsSpec(history_share=0.5)).questions(of_user(1, []))[0]
-    np.testing.assert_array_equal(none, users[1])
+    np.testing.assert_allclose(asked(0.5, [4, 5, 6]), users[1] / 2 + items[6] / np.linalg.norm(items[6]) * length / 2, rtol=1e-5)
+    two = (items[7] + 0.9 * items[6]) / 1.9
+    np.testing.assert_allclose(asked(0.3, [4, 5, 6, 7]), 0.7 * users[1] + 0.3 * two / np.linalg.norm(two) * length, rtol=1e-5)
+
+
+def test_fitted_vectors_are_moved_by_what_comes_after_the_fit_by_default() -> None:
+    data = small_world()
+    model = spec().fit(data, Run())
+    assert model.since_us == int(data.events.time_us.max()) + 1
+    user = np.array([3, 3, 99])
+    before = model.questions(Requests.of(data.history(user[:2]), user[:2], model.since_us))
+    np.testing.assert_array_equal(before, model.users[[3, 3]])
+    past = Histories.of_items(Ragged.of([[1], [1], [1]]))
+    after = replace(past, time_us=np.array([model.since_us, model.since_us - 1, model.since_us]))
+    moved = model.questions(Requests.of(after, user, model.since_us + 1))
+    assert moved[0] @ model.items[1] > moved[1] @ model.items[1]
+    np.testing.assert_array_equal(moved[1:], [model.users[3], model.items[1]])
+    again = model.spec.restore(model.state(), data.catalog)
+    np.testing.assert_allclose(again.questions(Requests.of(after, user, model.since_us + 1)), moved, rtol=1e-5)
 
 
 def test_new_items_wait_for_a_vector_or_get_one_from_their_text() -> None:
