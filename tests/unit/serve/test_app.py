@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from starlette.testclient import TestClient
@@ -242,3 +243,21 @@ def test_values_that_do_not_fit_are_not_stored(tmp_path: Path, body: dict[str, o
     _, app = open_server([folder], SETTINGS)  # nothing lies there that the next start would stumble over
     with TestClient(app) as client:
         assert client.get("/v1/shop/items/i1").json()["columns"]["title"] == "item 1"
+
+
+def test_what_a_known_user_does_now_moves_his_vector(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    data = small_world("time")
+    items, users = (rng.standard_normal((n, 8)).astype(np.float32) for n in (data.n_items, data.n_users))
+    pl.DataFrame({"item_id": data.catalog.items.ids.to_pylist(), "vector": items.tolist()}).write_parquet(tmp_path / "items.parquet")
+    pl.DataFrame({"user_id": data.users.ids.to_pylist(), "vector": users.tolist()}).write_parquet(tmp_path / "users.parquet")
+    run = Run(report=silent)
+    spec = spec_of({"kind": "vectors", "items": str(tmp_path / "items.parquet"), "users": str(tmp_path / "users.parquet")})
+    _, app = open_server([Recommender(spec.fit(data, run), spec_of("popular").fit(data, run), data).save(tmp_path / "shop")], SETTINGS)
+    with TestClient(app) as client:
+        ask = {"user": "u1", "n": 30, "repeat": "allow"}
+        ids = [item["item"] for item in client.post("/v1/shop/recommend", json=ask).json()["items"]]
+        assert ids == [f"i{i}" for i in np.argsort(-(items @ users[1]), kind="stable")]
+        client.post("/v1/shop/event", json={"event_id": "e", "user": "u1", "item": ids[-1]})
+        after = [item["item"] for item in client.post("/v1/shop/recommend", json=ask).json()["items"]]
+        assert after.index(ids[-1]) < 15

@@ -43,7 +43,7 @@ class VectorsSpec(ModelSpec):
     ``items`` and ``users`` are files of vectors; without ``items`` those of the catalogue's texts are taken. What
     somebody did after the newest event of the fit moves his own vector: ``history_share`` of the question is the mean of
     that, brought to the same length (0 = nothing moves it until the next fit). One half is near the best on ml-1m and
-    online_retail, for one new event and for ten, and raises NDCG@10 by a fifth to double (bench/fresh_vectors.py).
+    online_retail, for one new event and for ten, and raises NDCG@10 by a quarter to more than double (bench/fresh_vectors.py).
     """
 
     kind: ClassVar[str] = "vectors"
