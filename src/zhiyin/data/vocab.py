@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 import pyarrow as pa
@@ -186,7 +186,7 @@ class _Lookup:
         return -1
 
     def find_all(self, ids: Sequence[str]) -> list[int]:
-        found = [self.later.get(id_, -1) for id_ in ids]
+        found = [*map(self.later.get, ids, repeat(-1))]
         if not len(self._digests) or not (left := [place for place, ix in enumerate(found) if ix < 0]):
             return found
         wanted = np.frombuffer(b"".join(_digest(ids[place]) for place in left), np.uint64)

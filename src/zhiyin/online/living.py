@@ -7,6 +7,7 @@ once and in the order of the log.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import repeat
 
 from zhiyin.data.record import EventRecord
 from zhiyin.online.counters import Counters
@@ -69,19 +70,19 @@ class Living:
 
     def _act(self, records: list[EventRecord], item_ix: list[int]) -> None:
         """``item_ix`` of each record, -1 = unknown."""
-        kinds, places = self._kinds, self.snapshot.recommender.data.places
+        places, names = self.snapshot.recommender.data.places, [record.kind for record in records]
         place_ix = [places.find(record.place) if record.place else -1 for record in records]
-        kind_ix = [kinds.get(record.kind, 0) for record in records]
-        deeds = Deeds.of(item_ix, kind_ix, [record.time_us for record in records], place_ix, self._weights(records))
+        kind_ix = [*map(self._kinds.get, names, repeat(0))]
+        deeds = Deeds.of(item_ix, kind_ix, [record.time_us for record in records], place_ix, self._weights(records, names))
         self.people.take([record.user for record in records], [record.session for record in records], deeds)
         if min(item_ix) < 0:
             deeds = deeds.take(deeds.item_ix >= 0)
         self.counters.add(deeds.item_ix, deeds.time_us, deeds.weight)
 
-    def _weights(self, records: list[EventRecord]) -> list[float]:
+    def _weights(self, records: list[EventRecord], kinds: list[str]) -> list[float]:
         """What events say about liking: the weight of their kind, 0 below the rating threshold."""
         manifest = self.snapshot.recommender.data.manifest
-        weights, least = manifest.weights, manifest.positive_from
+        weights, least = [*map(manifest.weights.get, kinds, repeat(1.0))], manifest.positive_from
         if least is None:
-            return [weights.get(record.kind, 1.0) for record in records]
-        return [0.0 if record.value is not None and record.value < least else weights.get(record.kind, 1.0) for record in records]
+            return weights
+        return [0.0 if r.value is not None and r.value < least else weight for r, weight in zip(records, weights, strict=True)]

@@ -30,9 +30,9 @@ _blank = hashlib.blake2b(digest_size=8)  # to copy it takes half as long as to m
 
 def hashed(event_ids: Sequence[str]) -> Hashes:
     """64 bits of BLAKE2b for each id, the same in every process: (n,)."""
-    digests = []
+    digests, copy = [], _blank.copy
     for event_id in event_ids:
-        blank = _blank.copy()
+        blank = copy()
         blank.update(event_id.encode())
         digests.append(blank.digest())
     return np.frombuffer(b"".join(digests), "<u8")

@@ -20,7 +20,7 @@ import msgspec
 
 from zhiyin.base.errors import DataError
 from zhiyin.data.record import EventRecord
-from zhiyin.store.names import check_ids
+from zhiyin.store.names import all_plain, check_id
 
 MAX_EVENT_BYTES = 1 << 20
 """The largest event a log takes, packed. It also bounds what a damaged length can claim."""
@@ -115,9 +115,12 @@ def joined(parts: Sequence[Packed]) -> Packed:
 def packed(records: Sequence[EventRecord]) -> Packed:
     """Events as bytes. Raises DataError for one that no store can keep, so that it fails alone and not in a group."""
     ids = [record.event_id for record in records]
-    check_ids("event_id", ids)
-    check_ids("user of an event", [record.user for record in records if record.user is not None])
-    check_ids("session of an event", [record.session for record in records if record.session is not None])
+    users = [record.user for record in records if record.user is not None]
+    sessions = [record.session for record in records if record.session is not None]
+    if not all_plain([*ids, *users, *sessions]):
+        for what, names in (("event_id", ids), ("user of an event", users), ("session of an event", sessions)):
+            for name in names:
+                check_id(what, name)
     try:
         payloads = list(map(_encode, records))
     except (TypeError, ValueError, OverflowError, RecursionError):

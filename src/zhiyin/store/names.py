@@ -26,9 +26,7 @@ def check_id(what: str, value: str) -> None:
         raise DataError(f"the {what} '{value[:60]}...' has {size:,} bytes, more than {MAX_ID_BYTES}", "Shorten it.")
 
 
-def check_ids(what: str, values: Sequence[str]) -> None:
-    """``check_id`` of many; where all are plain, one look at all of them together."""
+def all_plain(values: Sequence[str]) -> bool:
+    """Whether all of many are ids at first sight: ASCII, short, and not empty. Others may be ids too; ask ``check_id``."""
     whole = "".join(values)
-    if not (whole.isascii() and "\0" not in whole and all(values) and max(map(len, values), default=0) <= MAX_ID_BYTES):
-        for value in values:
-            check_id(what, value)
+    return whole.isascii() and "\0" not in whole and all(values) and max(map(len, values), default=0) <= MAX_ID_BYTES
