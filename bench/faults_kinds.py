@@ -24,7 +24,7 @@ import msgspec
 
 from serve_process import Process, zhiyin
 from serve_world import small
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import MANIFEST
 from zhiyin.store.segment_log import SegmentLog
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from serve_load import finish, start
 from serve_process import Process
 from serve_world import World
 from zhiyin.pipeline.recommender import Recommender
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import MANIFEST
 
 ANSWERS_PER_S = EVENTS_PER_S = 600
 REAL = "ml-1m-seq"

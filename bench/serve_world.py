@@ -26,7 +26,7 @@ from zhiyin.index.scan import ScanIndex
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.vectors import Vectors
 from zhiyin.pipeline.recommender import Recommender
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import MANIFEST
 from zhiyin.testing.small import small_world
 
 GROUPS, RANK, CATEGORIES = 100, 12, 10

@@ -25,7 +25,7 @@ from zhiyin.evaluate.sweep import sweep as swept
 from zhiyin.models.roles import ModelSpec
 from zhiyin.pipeline.build import read_spec
 from zhiyin.pipeline.train import Contest, contest, fit
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import MANIFEST
 
 __all__ = ["compare", "fit", "load", "sweep"]
 

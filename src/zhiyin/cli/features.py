@@ -52,7 +52,7 @@ def opened(said: str, split: str, run: Run) -> tuple[TwoStage, Split, Candidates
     from zhiyin.data.split import split_by
     from zhiyin.evaluate.features import kept_up, quick_two_stage
     from zhiyin.models.two_stage import TwoStage
-    from zhiyin.store.bundle_files import MANIFEST
+    from zhiyin.store.bundle import MANIFEST
 
     if not (Path(said) / MANIFEST).is_file():
         from zhiyin.pipeline.train import readable

@@ -44,19 +44,15 @@ def serve(
     from zhiyin.base.memory import lasting
 
     with lasting():
-        from zhiyin.online.bundles import sum_served
-        from zhiyin.serve.settings import Settings
-
-        settings = Settings.here(
-            os.environ, host=host, port=port, deadline_ms=deadline_ms, rate_per_s=rate, retrain_every_h=retrain_every_h,
-            log_share=log_requests, workers=workers, database=database, redis=redis,
-            tls_certificate=str(tls_certificate) if tls_certificate else None, tls_key=str(tls_key) if tls_key else None,
-        )  # fmt: skip
-        for folder in folders if settings.workers == 1 else ():
-            sum_served(folder)
         from zhiyin.serve.run import serve as alone
+        from zhiyin.serve.settings import Settings
         from zhiyin.serve.workers import supervise
 
+    settings = Settings.here(
+        os.environ, host=host, port=port, deadline_ms=deadline_ms, rate_per_s=rate, retrain_every_h=retrain_every_h, log_share=log_requests,
+        workers=workers, database=database, redis=redis,
+        tls_certificate=str(tls_certificate) if tls_certificate else None, tls_key=str(tls_key) if tls_key else None,
+    )  # fmt: skip
     names = ", ".join(folder.name for folder in folders)
     serving = supervise if settings.workers > 1 else alone
     try:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from zhiyin.base.errors import ConfigError, ModelFileError, ZhiyinError
-from zhiyin.store.bundle_files import MANIFEST, sum_ahead
+from zhiyin.base.errors import ConfigError, ModelFileError
+from zhiyin.store.bundle import MANIFEST
 
 FILE = "bundles.json"
 ORIGIN = "origin"
@@ -129,13 +129,6 @@ class Bundles:
             file.flush()
             os.fsync(file.fileno())
         fresh.rename(self.home / FILE)
-
-
-def sum_served(folder: Path) -> None:
-    """Begin to sum the files of what is served, before it is read; what is wrong with it is said then."""
-    with contextlib.suppress(ZhiyinError):
-        bundles = Bundles(folder, folder.with_name(f"{folder.name}.live"))
-        sum_ahead(bundles.path(bundles.served))
 
 
 def version_of(folder: Path) -> str:

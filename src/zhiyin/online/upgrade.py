@@ -11,8 +11,7 @@ from zhiyin.base.errors import MissingDataError
 from zhiyin.online.bundles import Bundles, version_of
 from zhiyin.online.stores import Stores
 from zhiyin.online.tenant import MASKED, every_row, live_folder
-from zhiyin.store.bundle import FORMAT_VERSION, read_bundle, write_bundle
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import FORMAT_VERSION, MANIFEST, read_bundle, write_bundle
 from zhiyin.store.disk import Disk
 from zhiyin.store.frames import MARK
 from zhiyin.store.segments import SegmentFolder

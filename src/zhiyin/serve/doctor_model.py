@@ -21,8 +21,7 @@ from zhiyin.pipeline.business_file import read_rules
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.doctor import Check, Patient
 from zhiyin.serve.keeper import RULES, SYNONYMS
-from zhiyin.store.bundle import FORMAT_VERSION, read_bundle
-from zhiyin.store.bundle_files import MANIFEST
+from zhiyin.store.bundle import FORMAT_VERSION, MANIFEST, read_bundle
 from zhiyin.text.synonyms import Synonyms
 
 

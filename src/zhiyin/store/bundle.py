@@ -30,11 +30,12 @@ from zhiyin import __version__
 from zhiyin.base.arrays import AnyArray
 from zhiyin.base.digest import crc32_file, sha256_file
 from zhiyin.base.errors import ModelFileError
-from zhiyin.store.bundle_files import ARRAYS, MANIFEST, crc32_of
 from zhiyin.store.tensors import read_tensors, write_tensors
 
 FORMAT = "zhiyin-bundle"
 FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+ARRAYS = "arrays.safetensors"
 
 _TABLE = re.compile(r"table\.([A-Za-z0-9_][A-Za-z0-9_-]*)\.arrow")
 
@@ -197,6 +198,6 @@ def _checked_file(root: Path, name: str, said: Any, *, known: bool, thorough: bo
     if size < said["size"]:
         raise ModelFileError(f"file '{name}' of model '{root}' is truncated: {size:,} of {said['size']:,} bytes", "Copy it again.")
     slow = thorough or "crc32" not in said
-    if size != said["size"] or (sha256_file(path) != said.get("sha256") if slow else crc32_of(path) != said["crc32"]):
+    if size != said["size"] or (sha256_file(path) != said.get("sha256") if slow else crc32_file(path) != said["crc32"]):
         raise ModelFileError(f"file '{name}' of model '{root}' is damaged: its {'sha256' if slow else 'crc32'} does not match", again)
     return path

@@ -15,9 +15,7 @@ from safetensors.numpy import save_file
 from zhiyin.base.digest import crc32_file, sha256_file
 from zhiyin.base.errors import ModelFileError
 from zhiyin.store import bundle as module
-from zhiyin.store import bundle_files
-from zhiyin.store.bundle import FORMAT_VERSION, UPGRADES, Bundle, manifest_digest, read_bundle, write_bundle
-from zhiyin.store.bundle_files import ARRAYS, MANIFEST, sum_ahead
+from zhiyin.store.bundle import ARRAYS, FORMAT_VERSION, MANIFEST, UPGRADES, Bundle, manifest_digest, read_bundle, write_bundle
 
 DTYPES = st.sampled_from(["?", "i1", "u2", "<i4", "<i8", "<f2", "<f4", "<f8"])
 
@@ -219,21 +217,3 @@ def test_a_thorough_look_finds_what_was_forged(saved: Path) -> None:
 def test_older_bundles_are_read_by_their_sha256(saved: Path) -> None:
     rewrite(saved, lambda m: [said.pop("crc32") for said in m["files"].values()])
     assert set(read_bundle(saved).arrays) == set(sample().arrays)
-
-
-def test_sums_made_ahead_are_those_of_the_file_that_is_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sum_ahead(saved)
-    pending = dict(bundle_files._ahead)
-    for future in pending.values():
-        future.result(10)
-    with monkeypatch.context() as patch:
-        patch.setattr(bundle_files, "crc32_file", lambda path: pytest.fail(f"{path.name} is summed twice"))
-        assert set(read_bundle(saved).arrays) == set(sample().arrays)
-    assert not set(pending) & set(bundle_files._ahead)
-    sum_ahead(saved)
-    for future in list(bundle_files._ahead.values()):
-        future.result(10)
-    damaged(saved / ARRAYS)
-    with pytest.raises(ModelFileError, match="its crc32 does not match"):
-        read_bundle(saved)
-    sum_ahead(saved / "nowhere")
