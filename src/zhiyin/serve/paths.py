@@ -6,7 +6,7 @@ are therefore cut at their slashes first, and each part is decoded after.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -47,7 +47,8 @@ class Found(NamedTuple, Generic[T]):
 class Table(Generic[T]):
     """Paths like ``/v1/{tenant}/items/{item}`` with a value for each method: one step of a dict for each part of a path.
 
-    Words come before names: where ``items/{item}`` and ``items/export`` both exist, ``export`` is no id.
+    Words come before names: where ``POST items/delete`` and ``GET items/{item}`` both exist, the id ``delete`` can be got and not
+    posted to.
     """
 
     def __init__(self, rows: Iterable[tuple[str, str, T]]) -> None:
@@ -67,16 +68,31 @@ class Table(Generic[T]):
 
     def find(self, method: str, raw_path: bytes) -> Found[T] | None:
         """What answers; None where no method would."""
-        place, given = self._root, []
-        for part in segments(raw_path):
+        parts = segments(raw_path)
+        place, given, other = self._root, [], False
+        for part in parts:
             if (following := place.named.get(part)) is None:
                 following = place.any
                 if following is None or not part:
-                    return None
+                    return self._among_all(method, parts) if other else None
                 given.append(part)
+            else:
+                other = other or place.any is not None
             place = following
-        if not place.by_method:
-            return None
-        value = place.by_method.get(method)
-        names: Mapping[str, tuple[str, ...]] = place.names
-        return Found(value, {} if value is None else dict(zip(names[method], given, strict=True)), tuple(place.by_method))
+        if (value := place.by_method.get(method)) is not None:
+            return Found(value, dict(zip(place.names[method], given, strict=True)), tuple(place.by_method))
+        if other:
+            return self._among_all(method, parts)
+        return Found(None, {}, tuple(place.by_method)) if place.by_method else None
+
+    def _among_all(self, method: str, parts: list[str]) -> Found[T] | None:
+        """The same where a word of the path may be a name as well."""
+        ways: list[tuple[_Place[T], tuple[str, ...]]] = [(self._root, ())]
+        for part in parts:
+            words = [(place.named[part], given) for place, given in ways if part in place.named]
+            ways = [*words, *((place.any, (*given, part)) for place, given in ways if place.any is not None and part)]
+        for place, given in ways:
+            if (value := place.by_method.get(method)) is not None:
+                return Found(value, dict(zip(place.names[method], given, strict=True)), tuple(place.by_method))
+        allowed = dict.fromkeys(known for place, _ in ways for known in place.by_method)
+        return Found(None, {}, tuple(allowed)) if allowed else None

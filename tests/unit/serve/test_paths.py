@@ -18,7 +18,27 @@ from zhiyin.serve.settings import Settings
 from zhiyin.testing.calls import operations_of
 from zhiyin.testing.small import small_world
 
-ODD = ["a/b", "/", "a//b/", "red shoe", "a?b=c", "a#b", "100%", "%2F", "..", ".", "../..", "a+b", "a;b,c", "知音", "🎧", "x" * 512, '"\\']
+ODD = [
+    "delete",
+    "consent",
+    "a/b",
+    "/",
+    "a//b/",
+    "red shoe",
+    "a?b=c",
+    "a#b",
+    "100%",
+    "%2F",
+    "..",
+    ".",
+    "../..",
+    "a+b",
+    "a;b,c",
+    "知音",
+    "🎧",
+    "x" * 512,
+    '"\\',
+]
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +122,21 @@ def test_a_table_knows_words_before_names_and_the_methods_of_a_path() -> None:
     assert table.find("GET", b"/v1/shop/items/a") == (None, {}, ("PUT",))
     for path in (b"", b"/", b"/v2/shop", b"/v1/", b"/v1//items/a", b"/v1/shop/items", b"/v1/shop/items/a/b"):
         assert table.find("GET", path) is None
+
+
+def test_a_word_of_a_path_may_be_an_id_too() -> None:
+    rows = [("POST", "/a/delete"), ("GET", "/a/{x}"), ("PUT", "/a/{x}/b"), ("GET", "/a/delete/c"), ("GET", "/{y}/delete/d")]
+    table = Table([(method, path, f"{method} {path}") for method, path in rows])
+
+    def found(method: str, path: bytes) -> tuple[str | None, dict[str, str], set[str]] | None:
+        one = table.find(method, path)
+        return None if one is None else (one.value, one.names, set(one.allowed) - {"HEAD"})
+
+    assert found("POST", b"/a/delete") == ("POST /a/delete", {}, {"POST"})
+    assert found("GET", b"/a/delete") == ("GET /a/{x}", {"x": "delete"}, {"GET"})
+    assert found("PUT", b"/a/delete/b") == ("PUT /a/{x}/b", {"x": "delete"}, {"PUT"})
+    assert found("GET", b"/a/delete/d") == ("GET /{y}/delete/d", {"y": "a"}, {"GET"})
+    assert found("PATCH", b"/a/delete") == (None, {}, {"POST", "GET"})
+    assert found("GET", b"/a/delete/e") is None
+    assert found("GET", b"/b/delete/c") is None
+    assert found("PATCH", b"/a/other") == (None, {}, {"GET"})
