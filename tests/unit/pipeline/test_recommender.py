@@ -23,7 +23,7 @@ from zhiyin.models.retrieve.popular import PopularSpec
 from zhiyin.models.retrieve.transitions import TransitionsSpec
 from zhiyin.pipeline.merge import joined
 from zhiyin.pipeline.recommender import Recommender
-from zhiyin.store.bundle import Bundle, write_bundle
+from zhiyin.store.bundle import Bundle, read_bundle, write_bundle
 from zhiyin.testing.small import small_world
 
 DAY0 = datetime(2024, 5, 1, tzinfo=UTC)
@@ -156,6 +156,40 @@ def test_a_saved_recommender_keeps_what_training_reads(tmp_path: Path) -> None:
     assert back.events.context.equals(weather)
     assert back.relations.equals(relations)
     assert back.users_table.equals(data.users_table)
+
+
+def test_what_is_the_same_in_every_event_is_saved_once(wise: Recommender, tmp_path: Path) -> None:
+    data = wise.data
+    arrays = read_bundle(wise.save(tmp_path / "model")).arrays
+    folded = {name for name, array in arrays.items() if name.startswith(("events.", "past.")) and len(array) == 1}
+    same = ("kind_ix", "weight", "place_ix")
+    assert folded == {"events.value", *(f"events.{name}" for name in same), *(f"past.{name}" for name in same)}
+    back = Recommender.load(tmp_path / "model").data
+    for name in ("user_ix", "item_ix", "time_us", "kind_ix", "value", "weight", "place_ix"):
+        np.testing.assert_array_equal(getattr(back.events, name), getattr(data.events, name), strict=True)
+    for name in ("offsets", "item_ix", "kind_ix", "time_us", "place_ix", "weight"):
+        np.testing.assert_array_equal(getattr(back.past, name), getattr(data.past, name), strict=True)
+    again = Recommender.load(replace(wise, data=back).save(tmp_path / "again"))
+    assert again.recommend("u1") == wise.recommend("u1")
+    for n in (0, 1):  # one event is the same everywhere, too
+        few = Recommender.load(replace(wise, data=data.take(slice(0, n))).save(tmp_path / "few"))
+        assert len(few.data.events) == n == len(few.data.past.item_ix)
+
+
+def test_a_recommender_of_version_2_answers_as_before(wise: Recommender, tmp_path: Path) -> None:
+    now = read_bundle(wise.save(tmp_path / "model"))
+    n = len(wise.data.events)
+    arrays = {name: array for name, array in now.arrays.items() if not name.startswith(("ids.", "search."))}
+    for name, array in arrays.items():
+        if name.startswith(("events.", "past.")) and len(array) == 1:
+            arrays[name] = np.repeat(array, n)
+    ids = {"item": wise.catalog.items, "user": wise.data.users, "place": wise.data.places}
+    tables = {f"{whose}_ids": pl.DataFrame({"id": pl.Series(known.every(), dtype=pl.String)}) for whose, known in ids.items()}
+    meta = {name: value for name, value in now.meta.items() if name != "search"} | {"version": 2}
+    write_bundle(tmp_path / "older", Bundle(meta, arrays, {**now.tables, **tables}))
+    older = Recommender.load(tmp_path / "older")
+    assert older.search is None
+    assert [older.recommend(user) for user in ("u0", "u9", "x")] == [wise.recommend(user) for user in ("u0", "u9", "x")]
 
 
 def test_a_bundle_of_something_else_is_no_recommender(tmp_path: Path) -> None:
