@@ -105,7 +105,7 @@ def search(snapshot: Snapshot, said: Search, taste: Float32 | None = None) -> Re
     try:
         found = snapshot.finder.search(
             said.text, said.n, allowed=allowed, facets=said.facets, preference=taste, preference_share=said.preference, offset=said.offset,
-            variants=snapshot.variants,
+            variants=snapshot.variants, language=said.language or ("zh" if snapshot.language == "zh" else "en"),
         )  # fmt: skip
     except ZhiyinError:
         raise

@@ -66,7 +66,8 @@ def test_a_new_item_is_found_when_its_put_returns_and_a_deleted_one_is_not(clien
     gone = client.post("/v1/shop/search", json={"text": "balloon"}).json()
     assert "kite" not in [hit["item"] for hit in gone["items"]]
     assert gone["fallback"] == "popular"
-    assert gone["note"]
+    said = client.post("/v1/shop/search", json={"text": "balloon", "language": "zh"}).json()["note"]
+    assert gone["note"].isascii() and said and not said.isascii()
 
 
 def test_a_known_person_finds_what_he_likes_first_unless_he_asks_otherwise(client: TestClient) -> None:
