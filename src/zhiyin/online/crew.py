@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from zhiyin.base.errors import ZhiyinError
-from zhiyin.online.turns import shorter
+from zhiyin.online.turns import SOON, shorter
 
 log = logging.getLogger("zhiyin.serve")
 R = TypeVar("R")
@@ -57,12 +57,14 @@ class Crew:
             return instead("busy")
         loop = self._loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future())
-        timer = loop.call_later(self.deadline_s, self._over, job)
+        soon = loop.call_later(self.deadline_s * (1 - SOON), self._soon)
+        over = loop.call_later(self.deadline_s, self._over, job)
         self._jobs.put(job)
         try:
             found, failed = await job.answer
         finally:
-            timer.cancel()
+            soon.cancel()
+            over.cancel()
         if isinstance(failed, ZhiyinError):
             raise failed
         answer: R = found if failed is None else instead(str(failed))
@@ -74,12 +76,15 @@ class Crew:
         for _ in range(self._n):
             self._jobs.put(None)
 
+    def _soon(self) -> None:
+        """On the loop, which gets more turns from now on: a thread that spins would make what is said instead late too."""
+        self._hurried = True
+        shorter(self, True)
+
     def _over(self, job: _Job) -> None:
         """On the loop: nobody waits longer than this."""
         if not job.answer.done():
             job.answer.set_result((None, "slow"))
-            self._hurried = True
-            shorter(self, True)
 
     def _run(self, i: int) -> None:
         while (job := self._jobs.get()) is not None:

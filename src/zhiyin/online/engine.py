@@ -20,7 +20,7 @@ from typing import Generic, TypeVar, cast
 
 from zhiyin.base.errors import ZhiyinError
 from zhiyin.online.alarm import ALARM, OverdueError
-from zhiyin.online.turns import shorter
+from zhiyin.online.turns import SOON, shorter
 
 log = logging.getLogger("zhiyin.serve")
 A = TypeVar("A")
@@ -31,8 +31,6 @@ MOST_TOGETHER = 64
 """More asks in one batch save little and keep the first waiting."""
 HERE_S = 0.003
 """So long the loop may be kept from everything else by one batch."""
-SOON = 1 / 3
-"""When so much of the deadline is left, the loop is given more turns."""
 
 
 class Engine(Generic[A, R]):

@@ -11,6 +11,8 @@ import threading
 
 USUAL_S = sys.getswitchinterval()
 SHORT_S = 0.0005
+SOON = 1 / 3
+"""They begin when so much of a deadline is left."""
 _late: set[int] = set()
 _lock = threading.Lock()
 
