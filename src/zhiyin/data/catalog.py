@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,12 +15,33 @@ from zhiyin.base.errors import DataError
 from zhiyin.data.vocab import Vocabulary
 
 
+class _Memory:
+    """Rows with room behind them: whoever comes first with the last of them gets the next ones, without a copy."""
+
+    def __init__(self, matrix: Float32, more: int) -> None:
+        self.rows = np.zeros((len(matrix) + more + max(more, len(matrix) >> 3), matrix.shape[1]), np.float32)
+        self.rows[: len(matrix)] = matrix
+        self._used = len(matrix)
+        self._lock = threading.Lock()
+
+    def claimed(self, after: int, more: int) -> bool:
+        """Whether the next rows are the caller's now."""
+        with self._lock:
+            free = self._used == after and after + more <= len(self.rows)
+            self._used += more if free else 0
+            return free
+
+
 @dataclass(frozen=True)
 class Vectors:
     """One vector per catalogue row and the fingerprint of what made them (zero row = none)."""
 
     matrix: Float32  # (n_items, dim), unit rows or zero rows
     fingerprint: str
+    memory: _Memory | None = field(default=None, repr=False, compare=False)
+    """Where the matrix lies, if it may grow there."""
+    own_from: int | None = field(default=None, repr=False, compare=False)
+    """Rows from here on nobody else has seen."""
 
     @property
     def dim(self) -> int:
@@ -29,6 +51,38 @@ class Vectors:
     def present(self) -> Bool:
         """Rows that have a vector: (n_items,)."""
         return np.asarray(np.abs(self.matrix).sum(axis=1) > 0)
+
+    def longer(self, n: int) -> Vectors:
+        """With n more rows, zero until they are ``filled``. One item more costs one row, not a copy of all."""
+        size, memory = len(self.matrix), self.memory
+        if memory is None or not memory.claimed(size, n):
+            memory = _Memory(self.matrix, n)
+            memory.claimed(size, n)
+        return self._with(memory.rows[: size + n], np.concatenate([self.present, np.zeros(n, np.bool_)]), memory, size)
+
+    def blank(self, rows: AnyArray) -> Vectors:
+        """With zeros in these rows until they are ``filled``; copies all of it."""
+        memory, present = _Memory(self.matrix, 0), self.present.copy()
+        matrix = memory.rows[: len(self.matrix)]
+        matrix[rows], present[rows] = 0.0, False
+        return self._with(matrix, present, memory, 0)
+
+    def filled(self, rows: AnyArray, values: Float32) -> Vectors:
+        """With vectors in rows that have none: in place where ``longer`` or ``blank`` has just made them, else in a copy.
+
+        What it gives is for everybody to see: nothing is filled in place any more.
+        """
+        own_from = len(self.matrix) if self.own_from is None else self.own_from
+        mine = self if rows.min(initial=len(self.matrix)) >= own_from else self.blank(rows)
+        mine.matrix[rows] = values
+        present = mine.present.copy()
+        present[rows] = np.abs(values).sum(axis=1) > 0
+        return self._with(mine.matrix, present, mine.memory, None)
+
+    def _with(self, matrix: Float32, present: Bool, memory: _Memory | None, own_from: int | None) -> Vectors:
+        fresh = Vectors(matrix, self.fingerprint, memory, own_from)
+        fresh.__dict__["present"] = present  # the cached property, already known
+        return fresh
 
 
 @dataclass(frozen=True)
@@ -76,9 +130,7 @@ class Catalog:
             raise DataError("the new items contain the same id twice", "Keep one row per item.")
         aligned = table.select([c for c in table.columns if c in self.table.columns])
         merged = pl.concat([self.table, aligned.cast({c: self.table.schema[c] for c in aligned.columns})], how="diagonal")
-        grown = {
-            name: Vectors(np.vstack([v.matrix, np.zeros((len(ids), v.dim), np.float32)]), v.fingerprint) for name, v in self.vectors.items()
-        }
+        grown = {name: vectors.longer(len(ids)) for name, vectors in self.vectors.items()}
         available = None if self.available is None else np.concatenate([self.available, np.ones(len(ids), np.bool_)])
         return replace(self, items=self.items.extended(ids), table=merged, vectors=grown, available=available)
 
@@ -91,11 +143,7 @@ class Catalog:
             raise DataError(f"item '{ids[int(np.flatnonzero(rows < 0)[0])]}' is not in the catalogue", "Insert it first.")
         columns = [c for c in table.columns if c in self.table.columns]
         changed = self.table.with_columns(_placed(self.table[c], rows, table[c].cast(self.table.schema[c])) for c in columns)
-        zeroed = {}
-        for name, vectors in self.vectors.items():
-            matrix = vectors.matrix.copy()
-            matrix[rows] = 0.0
-            zeroed[name] = Vectors(matrix, vectors.fingerprint)
+        zeroed = {name: vectors.blank(rows) for name, vectors in self.vectors.items()}
         return replace(self, table=changed, vectors=zeroed)
 
     def with_availability(self, ids: list[str], available: bool) -> Catalog:

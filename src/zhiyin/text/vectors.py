@@ -63,18 +63,16 @@ class Reader:
 
         Vectors of another template or encoder are of another space: they are replaced as a whole.
         """
-        old = catalog.vectors.get(NAME)
-        if old is not None and old.fingerprint == self.fingerprint:
-            rows = np.flatnonzero(~old.present)
-            matrix = old.matrix.copy()
-        else:
-            rows = np.arange(len(catalog))
-            matrix = np.zeros((len(catalog), self.encoder.dim), np.float32)
+        known = catalog.vectors.get(NAME)
+        if known is None or known.fingerprint != self.fingerprint:
+            known = Vectors(np.zeros((len(catalog), self.encoder.dim), np.float32), self.fingerprint, own_from=0)
+        rows = np.flatnonzero(~known.present)
         texts = self.template.texts(catalog.table[rows])
         said = np.array([bool(text) for text in texts], np.bool_)
-        if bool(said.any()):
-            matrix[rows[said]] = encode_cached(self.encoder, [text for text in texts if text], cache, report)
-        return catalog.with_vectors(NAME, Vectors(matrix, self.fingerprint))
+        vectors = np.zeros((0, known.dim), np.float32)
+        if bool(said.any()):  # an encoder wakes for words alone
+            vectors = encode_cached(self.encoder, [text for text in texts if text], cache, report)
+        return catalog.with_vectors(NAME, known.filled(rows[said], vectors))
 
 
 def reader_for(data: Dataset, model: str | None = None, **options: Any) -> Reader:
