@@ -20,7 +20,8 @@ from zhiyin.online.bulk_formats import ColumnKind, Format, RowRead, Values, colu
 from zhiyin.online.incoming import EventIn, record_of
 from zhiyin.online.relations import NAMES, RELATIONS, columns_of, id_of, relation_of
 from zhiyin.online.rights import USERS
-from zhiyin.online.tenant import Tenant, every_row
+from zhiyin.online.tenant import Tenant
+from zhiyin.store.tables import every_row
 
 Kind = Literal["events", "items", "users", "relations"]
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zhiyin.online.tenant import CONSENT, ERASURES, MASKED, Tenant
+from zhiyin.online.masked import MASKED, number_of
+from zhiyin.online.tenant import CONSENT, ERASURES, Tenant
 
 
 class Follower:
@@ -28,7 +29,7 @@ class Follower:
                 if change.collection == CONSENT:
                     self.tenant.allow(change.id, change.body or {})
                 elif change.collection == MASKED and change.body is not None and change.body.get("bundle") == self.tenant.snapshot.version:
-                    self.tenant.people.mask(int(change.id))
+                    self.tenant.people.mask(number_of(change.id, change.body))
                 erased |= change.collection == ERASURES and change.id != self.tenant.token
             self._since = changes[-1].version
         if erased:

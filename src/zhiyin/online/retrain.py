@@ -22,9 +22,10 @@ from zhiyin.models.registry import spec_of
 from zhiyin.online.bundles import Bundles, Entry, version_of
 from zhiyin.online.expectations import broken, read_expectations
 from zhiyin.online.grown import grown
+from zhiyin.online.masked import masked
 from zhiyin.online.shop import caught_up
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import MASKED, every_row, live_folder
+from zhiyin.online.tenant import live_folder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.pipeline.train import train
 from zhiyin.store.tables import TableStore
@@ -59,16 +60,16 @@ def retrain(folder: Path, run: Run, *, quick: bool = False, force: bool = False,
     tables = stores.tables(folder)
     try:
         since = tables.version()
-        masked = [int(row.id) for row in every_row(tables, MASKED) if row.body.get("bundle") == served.version]
+        gone = masked(tables, served.version)
         known = caught_up(champion, tables, served.since)
     finally:
         tables.close()
     log = stores.log(folder, "read")
     try:
-        more = grown(known.data, log.read(served.after), masked, served.after)
+        more = grown(known.data, log.read(served.after), gone, served.after)
     finally:
         log.close()
-    if not more.n_new and not masked and not force:
+    if not more.n_new and not gone and not force:
         raise FitError("nothing happened since the served model was trained", "Wait for events, or say --force.")
     trained = train(more.data, spec_of(champion.model.spec.described()), split=default_split, run=run, quick=quick, refit=False)
     models = {"champion": known.model, "challenger": trained.measured}
@@ -92,4 +93,4 @@ def retrain(folder: Path, run: Run, *, quick: bool = False, force: bool = False,
 
 def stale(tables: TableStore, version: str) -> int:
     """How many people were erased who are still in the bundle that is served."""
-    return sum(row.body.get("bundle") == version for row in every_row(tables, MASKED))
+    return len(masked(tables, version))

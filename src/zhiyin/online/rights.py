@@ -13,10 +13,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from zhiyin.base.errors import ModelFileError
 from zhiyin.data.record import EventRecord
+from zhiyin.online.bundles import Bundles
+from zhiyin.online.masked import mask, masked_versions
 from zhiyin.online.relations import RELATIONS, Relation, relation_of, touching
-from zhiyin.online.tenant import CONSENT, ERASURES, MASKED, Tenant
+from zhiyin.online.tenant import CONSENT, ERASURES, Tenant
 from zhiyin.online.traces import Trace, Traces
+from zhiyin.pipeline.saved import users_of
 
 USERS, TAGS = "users", "tags"
 _BLOCK = 1 << 20
@@ -77,15 +81,34 @@ def erase(tenant: Tenant, traces: Traces, user: str, home: Path) -> Erased:
     base = tenant.people.base.users.find(user)
     masked = base >= 0 and not tenant.people.is_masked(base)
     if masked:  # first, so that a crash in between cannot bring him back
-        tables.put(MASKED, {str(base): {"bundle": tenant.snapshot.version}})
+        mask(tables, tenant.snapshot.version, base)
+    unsure = _masked_in_others(tenant, user, home)
     events = tenant.erase(user, sessions)
     answers = traces.erase({user}, set(sessions))
     rows = tables.delete(USERS, [user], forget=True) + tables.delete(TAGS, [user], forget=True)
     rows += tables.delete(CONSENT, [user], forget=True)
     rows += tables.delete(RELATIONS, [row.id for row in touching(tables, user)], forget=True)
     tables.put(ERASURES, {tenant.token: {}})  # other processes forget too, without being told whom
-    due = bool(tables.page(MASKED, n=1))
-    return Erased(events, answers, rows, masked, due, still_holding(tenant, traces, user, set(sessions), home))
+    left = [*still_holding(tenant, traces, user, set(sessions), home), *unsure]
+    return Erased(events, answers, rows, masked, tenant.snapshot.version in masked_versions(tables), left)
+
+
+def _masked_in_others(tenant: Tenant, user: str, home: Path) -> list[str]:
+    """Mask somebody in the bundles that one may go back to; what is left are those that cannot be read."""
+    bundles = Bundles(home.with_name(home.name.removesuffix(".live")), home)
+    left = []
+    for entry in bundles.entries():
+        if entry.version == tenant.snapshot.version:
+            continue
+        try:
+            number = users_of(bundles.path(entry)).find(user)
+        except ModelFileError:
+            left.append(f"bundle {entry.name} (cannot be read: delete it)")
+            continue
+        if number >= 0:
+            mask(tenant.shop.tables, entry.version, number)
+            left.append(f"bundle {entry.name} (masked; it goes when newer ones push it out)")
+    return left
 
 
 def still_holding(tenant: Tenant, traces: Traces, user: str, sessions: set[str], home: Path) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from zhiyin.online.answers import Found, answer
 from zhiyin.online.asks import Ask, Shown
 from zhiyin.online.counters import Counters
 from zhiyin.online.living import Living
+from zhiyin.online.masked import masked
 from zhiyin.online.people import People
 from zhiyin.online.shop import Clock, Shop
 from zhiyin.online.showings import Showings
@@ -34,9 +35,9 @@ from zhiyin.online.snapshot import Snapshot
 from zhiyin.online.targets import Targets
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
-from zhiyin.store.tables import Row, TableStore
+from zhiyin.store.tables import TableStore, every_row
 
-MASKED, CONSENT, ERASURES = "masked", "consent", "erasures"
+CONSENT, ERASURES = "consent", "erasures"
 
 AHEAD_US = US_PER_DAY
 """An event may come from a clock that is ahead by so much; more is a mistake."""
@@ -248,9 +249,8 @@ class Tenant:
     def _made(recommender: Recommender, version: str, after: int, tables: TableStore) -> Living:
         """A bundle come alive, without the people who were erased from it."""
         living = Living(recommender, version, after)
-        for row in every_row(tables, MASKED):
-            if row.body.get("bundle") == version:
-                living.people.mask(int(row.id))
+        for number in masked(tables, version):
+            living.people.mask(number)
         return living
 
 
@@ -264,11 +264,3 @@ def make_home(folder: Path) -> Path:
     home = live_folder(folder)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return home
-
-
-def every_row(tables: TableStore, collection: str) -> Iterator[Row]:
-    """All rows of a collection, by id."""
-    after = ""
-    while rows := tables.page(collection, after, 1_000):
-        yield from rows
-        after = rows[-1].id

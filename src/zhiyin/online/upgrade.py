@@ -9,13 +9,13 @@ import msgspec
 
 from zhiyin.base.errors import MissingDataError
 from zhiyin.online.bundles import Bundles, version_of
+from zhiyin.online.masked import renamed
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import MASKED, every_row, live_folder
+from zhiyin.online.tenant import live_folder
 from zhiyin.store.bundle import FORMAT_VERSION, MANIFEST, read_bundle, write_bundle
 from zhiyin.store.disk import Disk
 from zhiyin.store.frames import MARK
 from zhiyin.store.segments import SegmentFolder
-from zhiyin.store.tables import TableStore
 
 
 def upgrade(folder: Path, stores: Stores) -> list[str]:
@@ -39,7 +39,7 @@ def upgrade(folder: Path, stores: Stores) -> list[str]:
                 continue
             write_bundle(path, read_bundle(path))
             fresh = msgspec.structs.replace(entry, version=version_of(path))
-            _renamed(tables, entry.version, fresh.version)
+            renamed(tables, entry.version, fresh.version)
             entries = [fresh if e.name == entry.name else e for e in state.entries]
             state = msgspec.structs.replace(state, entries=entries)
             if bundles.home.is_dir():
@@ -75,10 +75,3 @@ def check_stores(folder: Path, stores: Stores) -> None:
         tables.changes(0, 1)
     finally:
         tables.close()
-
-
-def _renamed(tables: TableStore, old: str, new: str) -> None:
-    """People erased from a model are erased from the same one under its new name."""
-    rows = {row.id: {"bundle": new} for row in every_row(tables, MASKED) if row.body.get("bundle") == old}
-    if rows:
-        tables.put(MASKED, rows)

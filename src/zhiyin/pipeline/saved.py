@@ -155,6 +155,11 @@ def _again(column: AnyArray, n: int) -> AnyArray:
     return np.broadcast_to(column, n) if len(column) == 1 else column
 
 
+def users_of(folder: str | Path) -> Vocabulary:
+    """The users of a saved recommender. Raises ``ModelFileError`` where it is damaged."""
+    return _ids(read_bundle(folder), "users")
+
+
 def _ids(bundle: Bundle, whose: str) -> Vocabulary:
     known = found_under(f"ids.{whose}", bundle.arrays)
     return Vocabulary.restored(known) if known else Vocabulary.trusted(bundle.tables[f"{whose.removesuffix('s')}_ids"]["id"].to_arrow())

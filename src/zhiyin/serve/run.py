@@ -15,10 +15,11 @@ from zhiyin.online.bell import Bell, NoBell, RedisBell
 from zhiyin.online.bundles import Bundles
 from zhiyin.online.elsewhere import AGAIN, ReadLog, ReadTables
 from zhiyin.online.following import Follower
+from zhiyin.online.masked import masked_versions
 from zhiyin.online.showings import Showings
 from zhiyin.online.standby import choose
 from zhiyin.online.stores import Stores
-from zhiyin.online.tenant import MASKED, Tenant, every_row, live_folder, make_home
+from zhiyin.online.tenant import Tenant, live_folder, make_home
 from zhiyin.online.traces import Traces
 from zhiyin.serve.access import Keys
 from zhiyin.serve.app import Server, build_app
@@ -83,7 +84,7 @@ def _masked(stores: Stores, folder: Path) -> set[str]:
     """The versions of the bundles from which people were erased."""
     tables = stores.tables(folder, "read")
     try:
-        return {str(row.body.get("bundle")) for row in every_row(tables, MASKED)}
+        return masked_versions(tables)
     finally:
         tables.close()
 

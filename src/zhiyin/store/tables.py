@@ -7,7 +7,7 @@ being trained meanwhile catches up. ``SqlTables(url)`` keeps them in SQLite or P
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -119,3 +119,11 @@ def check_version(row_id: str, version: int, expected: int | None) -> None:
     if expected is not None and version != expected:
         found = f"is at version {version}" if version else "is not there"
         raise StoreConflictError(f"row '{row_id}' {found}, not at version {expected}", "Read it again, then repeat the change.")
+
+
+def every_row(tables: TableStore, collection: str) -> Iterator[Row]:
+    """All rows of a collection, by id."""
+    after = ""
+    while rows := tables.page(collection, after, 1_000):
+        yield from rows
+        after = rows[-1].id

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 
 from zhiyin.base.errors import ConfigError, FitError, ModelFileError
+from zhiyin.data.dataset import Dataset
 from zhiyin.data.record import EventRecord
 from zhiyin.data.run import Run, silent
+from zhiyin.data.vocab import Vocabulary
 from zhiyin.models.registry import spec_of
 from zhiyin.online.asks import Ask
 from zhiyin.online.bundles import FILE, ORIGIN, Bundles, Entry
 from zhiyin.online.expectations import Expectations, broken, read_expectations
 from zhiyin.online.grown import grown
 from zhiyin.online.retrain import retrain
+from zhiyin.online.rights import erase
 from zhiyin.online.tenant import Tenant, live_folder
+from zhiyin.online.traces import Traces
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.memory_log import MemoryLog
 from zhiyin.store.memory_tables import MemoryTables
@@ -123,6 +127,31 @@ def test_forward_back_and_a_hand_trained_folder_goes_first(tmp_path: Path) -> No
 
 def replace_entry(entry: Entry, name: str) -> Entry:
     return msgspec.structs.replace(entry, name=name)
+
+
+def test_who_was_erased_is_read_in_no_bundle_that_one_may_go_back_to(tmp_path: Path) -> None:
+    folder = world().save(tmp_path / "shop")
+    home = live_folder(folder)
+    bundles = Bundles(folder, home)
+    newer = world("popular")
+    back_to_front = newer.data.users.ids.to_pylist()[::-1]  # the same person has another number there
+    users = Vocabulary(back_to_front)
+    events = replace(newer.data.events, user_ix=(len(users) - 1 - newer.data.events.user_ix).astype(np.int32))
+    newer = replace(newer, data=Dataset(newer.data.manifest, users, newer.data.catalog, events, newer.data.kinds))
+    newer.save(home / "bundles" / "b1")
+    bundles.promote(Entry("b1", "two"))
+    tables = MemoryTables()
+    tenant = Tenant("shop", newer, MemoryLog(), tables, version="two")
+    user = newer.data.users[3]
+    proof = erase(tenant, Traces(None, 1 << 20), user, home)
+    assert proof.masked_in_bundle and proof.retrain_due
+    assert proof.left[-1].startswith("bundle origin (masked")
+    older, entry = Recommender.load(folder), bundles.rollback()
+    back = Tenant("shop", older, MemoryLog(), tables, version=entry.version)
+    ix = older.data.users.find(user)
+    assert ix != newer.data.users.find(user) and back.people.is_masked(ix)
+    assert not len(back.people.history(np.array([ix])).item_ix)
+    assert len(back.people.history(np.array([newer.data.users.find(user)])).item_ix), "his number there is somebody else's here"
 
 
 def test_expectations_name_what_is_broken(tmp_path: Path) -> None:
