@@ -138,7 +138,7 @@ class Catalog:
         """Change known items: the columns given take these values, the others stay; their vectors are zero until
         encoded again. Unknown ids raise.
         """
-        rows = self.items.ix_of(ids)
+        rows = np.array(self.items.find_all(ids), np.int32)
         if (rows < 0).any():
             raise DataError(f"item '{ids[int(np.flatnonzero(rows < 0)[0])]}' is not in the catalogue", "Insert it first.")
         columns = [c for c in table.columns if c in self.table.columns]
@@ -148,7 +148,7 @@ class Catalog:
 
     def with_availability(self, ids: list[str], available: bool) -> Catalog:
         """Take items out of every answer, or back in; unknown ids are passed over."""
-        rows = self.items.ix_of(ids)
+        rows = np.array(self.items.find_all(ids), np.int32)
         mask = np.ones(len(self), np.bool_) if self.available is None else self.available.copy()
         mask[rows[rows >= 0]] = available
         return replace(self, available=mask)
