@@ -19,7 +19,7 @@ from typing import Any
 
 from zhiyin.base.errors import DataError, StoreError
 from zhiyin.data.record import EventRecord
-from zhiyin.store.event_log import MAX_EVENT_BYTES, EventLog
+from zhiyin.store.event_log import MAX_EVENT_BYTES, EventLog, each
 from zhiyin.store.names import MAX_ID_BYTES
 from zhiyin.testing.contracts import ContractError
 
@@ -142,6 +142,9 @@ def tailed(case: LogCase) -> None:
     require(list(log.read()) == seen, "and sees what one reading sees")
     for position, _ in rng.sample(seen, 20):
         require(list(log.read(after=position)) == [pair for pair in seen if pair[0] > position], "reading starts right after any position")
+        batches = list(log.batches(after=position))
+        require(all(len(positions) == len(records) > 0 for positions, records in batches), "a batch is never empty")
+        require([*each(batches)] == [pair for pair in seen if pair[0] > position], "batches hold what is read one by one")
     require(list(log.read(after=seen[-1][0])) == [] == list(log.read(after=2**62)), "beyond the end there is nothing")
     log.close()
 
