@@ -80,7 +80,7 @@ def test_a_server_that_is_away_and_no_secret_in_the_message() -> None:
     assert "geheim" not in str(told.value) and "me:***@127.0.0.1" in str(told.value)
     hot = open_hot(f"redis://:geheim@127.0.0.1:{port}/0")
     with pytest.raises(StoreError, match="Redis does not answer") as told:
-        hot.recent(["a"])
+        hot.shown(["a"])
     assert "geheim" not in str(told.value)
     hot.close()
 
