@@ -72,8 +72,10 @@ class Vectors:
 
         What it gives is for everybody to see: nothing is filled in place any more.
         """
+        if not len(rows):
+            return self._with(self.matrix, self.present, self.memory, None)
         own_from = len(self.matrix) if self.own_from is None else self.own_from
-        mine = self if rows.min(initial=len(self.matrix)) >= own_from else self.blank(rows)
+        mine = self if rows.min() >= own_from else self.blank(rows)
         mine.matrix[rows] = values
         present = mine.present.copy()
         present[rows] = np.abs(values).sum(axis=1) > 0

@@ -44,3 +44,13 @@ def test_one_more_row_is_no_copy_of_all() -> None:
     beside = grown.longer(1).filled(np.array([1001]), np.full((1, DIM), 3, np.float32))
     assert np.shares_memory(grown.matrix, again.matrix) and not np.shares_memory(grown.matrix, beside.matrix)
     assert again.matrix[1001].tolist() == [2] * DIM and beside.matrix[1001].tolist() == [3] * DIM
+
+
+def test_vectors_of_a_mapped_file_are_never_written() -> None:
+    mapped = np.ones((4, DIM), np.float32)
+    mapped.setflags(write=False)
+    known = Vectors(mapped, "v")
+    assert known.filled(np.zeros(0, np.int64), np.zeros((0, DIM), np.float32)).matrix is mapped
+    assert known.filled(np.array([2]), np.full((1, DIM), 5, np.float32)).matrix[2].tolist() == [5] * DIM
+    assert known.longer(1).filled(np.zeros(0, np.int64), np.zeros((0, DIM), np.float32)).matrix[4].tolist() == [0] * DIM
+    assert mapped[2].tolist() == [1] * DIM
