@@ -27,9 +27,11 @@ A = TypeVar("A")
 R = TypeVar("R")
 Entry = tuple[A, asyncio.Future[R], float]
 
+PATIENCE = 2
+"""Turns of the loop, which cost some microseconds each."""
 MOST_TOGETHER = 64
 """More asks in one batch save little and keep the first waiting."""
-HERE_S = 0.003
+HERE_S = 0.006
 """So long the loop may be kept from everything else by one batch."""
 
 
@@ -56,6 +58,7 @@ class Engine(Generic[A, R]):
         self._interruptible = self._threaded = False
         self._late = self._hurried = False
         self._cost_s = 0.0  # of one ask of a batch, fading
+        self._n_last = 1
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="zhiyin-engine", daemon=True)
         self._thread.start()
@@ -95,8 +98,17 @@ class Engine(Generic[A, R]):
         self._wake.put(None)
         self._hurry(False)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Work on what waits: here, while that is a matter of a moment, else in the thread."""
+    def _begin(self, loop: asyncio.AbstractEventLoop, seen: int = 0, patience: int = PATIENCE) -> None:
+        """Work on what waits: here, while that is a matter of a moment, else in the thread.
+
+        Not before some turns of the loop brought nothing more: who was just answered asks again, and two halves of a
+        crowd that never meet cost twice as much as one. Who asks alone does not wait.
+        """
+        n = len(self._waiting)
+        if patience and n < MOST_TOGETHER and (n > 1 or self._n_last > 1):
+            loop.call_soon(self._begin, loop, n, PATIENCE if n > seen else patience - 1)
+            return
+        self._n_last = n
         most = int(HERE_S / self._cost_s) if self._interruptible and self._cost_s > 0 else 0
         if not most:
             self._threaded = True
