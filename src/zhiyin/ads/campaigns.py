@@ -87,6 +87,8 @@ class StaticCampaigns:
 
     def fill(self, placement: str, now_us: int, context: Mapping[str, Any], person: str | None) -> list[Slot]:
         """See ``Adverts.fill``; neither context nor person matters to a static campaign."""
+        if not self.campaigns:
+            return []
         wanted = [
             c for c in self.campaigns if c.runs(placement, now_us) and (c.impressions is None or self._counts[c.name] < c.impressions)
         ]

@@ -257,6 +257,8 @@ class Hosted:
         if ask.cursor:
             return []
         slots = self.adverts.fill(ask.placement, self.tenant.clock(), ask.context or {}, ask.user)
+        if not slots:
+            return []
         available = snapshot.catalog.available
         there = [(slot, snapshot.catalog.items.find(slot.item)) for slot in slots if slot.item not in ask.exclude]
         kept = [slot for slot, ix in there if ix >= 0 and (available is None or available[ix])]
