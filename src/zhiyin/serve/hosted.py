@@ -73,7 +73,9 @@ class Hosted:
         deadline_s = settings.deadline_ms / 1000
         self.engine: Engine[Ask | Shelf, Answer] = Engine(self._work, self._fallback, deadline_s=deadline_s, most=settings.max_waiting)
         # What reads the model, and what reads the search index alone: neither waits for the other.
-        self.beside, self.finding = (Crew(name, deadline_s=deadline_s, most=settings.max_waiting) for name in ("beside", "finding"))
+        self.beside = Crew("beside", deadline_s=deadline_s, most=settings.max_waiting)
+        # Looking for words in the popular items takes longer than naming them.
+        self.finding = Crew("finding", deadline_s=deadline_s * 3 / 4, most=settings.max_waiting)
 
     @property
     def home(self) -> Path:
