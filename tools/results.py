@@ -120,7 +120,8 @@ def served(folder: Path, words: str, metric: str, figures: list[tuple[str, str, 
 
 def short(value: float) -> str:
     """Three digits that matter, as figures stand in the tables."""
-    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    nearly = 0.99 < value < 1  # one in a hundred and one in a thousand are not the same
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4f}" if nearly else f"{value:.3g}"
     return text.removeprefix("0") if text.startswith("0.") else text
 
 
