@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from zhiyin.base.errors import MissingDataError
 from zhiyin.store.event_log import EventLog
 from zhiyin.store.memory_hot import MemoryHot
 from zhiyin.store.memory_log import MemoryLog
@@ -22,29 +20,10 @@ from zhiyin.store.tables import TableStore
 from zhiyin.testing.contracts import ContractError
 from zhiyin.testing.disks import MemoryDisk
 from zhiyin.testing.hot_contracts import HOT_CHECKS, HOT_LIMITS
-from zhiyin.testing.servers import temporary_postgresql, temporary_redis
 from zhiyin.testing.store_contracts import LOG_CHECKS, LogCase, events
 from zhiyin.testing.table_contracts import TABLE_CHECKS, TableCase
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    try:
-        with temporary_postgresql(fsync=False) as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
-
-
-@pytest.fixture(scope="session")
-def redis() -> Iterator[str]:
-    try:
-        with temporary_redis() as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from zhiyin.online.tenant import live_folder
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.run import open_server
 from zhiyin.serve.settings import Settings
-from zhiyin.testing.servers import temporary_postgresql, temporary_redis
 from zhiyin.testing.small import small_world
 
 ORDER = {
@@ -264,25 +263,21 @@ def test_a_late_row_is_found_within_the_overlap(folder: Path, shop: Shop) -> Non
     assert sorted(events_of(folder)) == ["s1", "s2", "s3"]
 
 
-def test_times_of_a_real_postgresql_are_watermarks_with_overlap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    try:
-        with temporary_postgresql(fsync=False) as url:
-            monkeypatch.setenv("TEST_SHOP", url)
-            source = source_of(folder, SQL.replace("batch = 10", "overlap = 3600"))
-            engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-            insert = "INSERT INTO orders SELECT n, 'u' || n %% 5, 'i' || n %% 29, timestamptz '{}' FROM generate_series({}, {}) n"
-            with engine.begin() as c:
-                c.exec_driver_sql("CREATE TABLE orders (id int, customer text, sku text, at timestamptz)")
-                c.exec_driver_sql(insert.format("2024-01-01 10:00+08", 1, 5_000))
-            assert pulled(folder, source).new == 5_000
-            with engine.begin() as c:
-                c.exec_driver_sql(insert.format("2024-01-01 09:30+08", 5_001, 5_003))  # committed late
-                c.exec_driver_sql(insert.format("2024-01-02 09:30+08", 5_004, 5_004))
-            told = pulled(folder, source)
-            assert (told.new, told.known) == (4, 5_000)
-            engine.dispose()
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
+def test_times_of_a_real_postgresql_are_watermarks_with_overlap(folder: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_SHOP", postgresql)
+    source = source_of(folder, SQL.replace("batch = 10", "overlap = 3600"))
+    engine = sa.create_engine(postgresql.replace("postgresql:", "postgresql+psycopg:"))
+    insert = "INSERT INTO orders SELECT n, 'u' || n %% 5, 'i' || n %% 29, timestamptz '{}' FROM generate_series({}, {}) n"
+    with engine.begin() as c:
+        c.exec_driver_sql("CREATE TABLE orders (id int, customer text, sku text, at timestamptz)")
+        c.exec_driver_sql(insert.format("2024-01-01 10:00+08", 1, 5_000))
+    assert pulled(folder, source).new == 5_000
+    with engine.begin() as c:
+        c.exec_driver_sql(insert.format("2024-01-01 09:30+08", 5_001, 5_003))  # committed late
+        c.exec_driver_sql(insert.format("2024-01-02 09:30+08", 5_004, 5_004))
+    told = pulled(folder, source)
+    assert (told.new, told.known) == (4, 5_000)
+    engine.dispose()
     log = Stores().log(folder, "read")
     assert next(log.read())[1].time_us == 1_704_074_400_000_000
     log.close()
@@ -308,15 +303,6 @@ def test_items_come_by_a_query_too_and_into_a_running_server(folder: Path, shop:
 
 
 # Redis.
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    try:
-        with temporary_redis() as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
 
 
 @pytest.fixture

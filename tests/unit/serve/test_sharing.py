@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from zhiyin.ads.campaigns import Campaign, StaticCampaigns
 from zhiyin.ads.slots import Slot
-from zhiyin.base.errors import MissingDataError, StoreError
+from zhiyin.base.errors import StoreError
 from zhiyin.data.run import Run, silent
 from zhiyin.models.registry import spec_of
 from zhiyin.pipeline.placement import Placement
@@ -23,17 +23,7 @@ from zhiyin.serve.run import kept, open_server
 from zhiyin.serve.settings import Settings
 from zhiyin.serve.sharing import Sharing, exchange
 from zhiyin.store.memory_hot import MemoryHot
-from zhiyin.testing.servers import temporary_redis
 from zhiyin.testing.small import small_world
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    try:
-        with temporary_redis() as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
 
 
 def wait_for(seen: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from zhiyin.base.errors import ConfigError, MissingDataError, StoreError
+from zhiyin.base.errors import ConfigError, StoreError
 from zhiyin.data.run import Run, silent
 from zhiyin.models.registry import spec_of
 from zhiyin.online.bell import RedisBell
@@ -19,7 +19,6 @@ from zhiyin.online.stores import Stores
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.run import kept, open_server
 from zhiyin.serve.settings import Settings
-from zhiyin.testing.servers import temporary_postgresql, temporary_redis
 from zhiyin.testing.small import small_world
 
 
@@ -38,27 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recommender.save(tmp_path_factory.mktemp("tail") / "shop")
 
 
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    try:
-        with temporary_redis() as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
-
-
 @pytest.fixture
 def addresses(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """What --database and --redis say."""
     if request.param == "sqlite":
         yield {"database": f"sqlite:///{tmp_path}/{{tenant}}.db"}
         return
-    bell = request.getfixturevalue("redis")
-    try:
-        with temporary_postgresql(fsync=False) as url:
-            yield {"database": url, "redis": bell}
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
+    yield {"database": request.getfixturevalue("postgresql"), "redis": request.getfixturevalue("redis")}
 
 
 @pytest.mark.parametrize("addresses", ["sqlite", "postgresql and redis"], indirect=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from zhiyin.base.errors import ConfigError, MissingDataError, StoreError
+from zhiyin.base.errors import ConfigError, StoreError
 from zhiyin.store.hot import HotLimits, Showing
 from zhiyin.store.memory_hot import MemoryHot
 from zhiyin.store.opening import open_hot
 from zhiyin.store.redis_hot import RedisHot
-from zhiyin.testing.servers import temporary_redis
 
 LIMITS = HotLimits(n_showings=4, keep_s=10, n_people=3, n_keys=5)
 ONE = [Showing(1, ["a"])]
@@ -47,15 +44,6 @@ def test_counts_are_bounded_in_number_and_in_time() -> None:
 def test_limits_are_positive() -> None:
     with pytest.raises(ConfigError, match="not positive"):
         HotLimits(keep_s=0)
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    try:
-        with temporary_redis() as url:
-            yield url
-    except MissingDataError as missing:
-        pytest.skip(missing.message)
 
 
 def test_redis_forgets_by_itself(redis: str) -> None:
