@@ -18,6 +18,10 @@ from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
 
 
+TOGETHER = 8_192
+"""Events of a long log that act at once; those that have just come are fewer."""
+
+
 class Living:
     """``position`` is that of the newest event folded in. One thread at a time calls ``catch_up`` and ``adopt``."""
 
@@ -33,10 +37,21 @@ class Living:
     def catch_up(self, log: EventLog) -> int:
         """Let every event of the log that is new here act; gives how many."""
         before = self.n_events
-        for positions, records in log.batches(self.position):
-            self._fold(records)
-            self.position = positions[-1]
+        waiting: list[EventRecord] = []
+        last = self.position
+        for positions, records in log.batches(last):
+            waiting += records
+            last = positions[-1]
+            if len(waiting) >= TOGETHER:  # a log of single events costs three times as much one by one
+                self._learn(waiting, last)
+                waiting = []
+        if waiting:
+            self._learn(waiting, last)
         return self.n_events - before
+
+    def _learn(self, records: list[EventRecord], position: int) -> None:
+        self._fold(records)
+        self.position = position
 
     def adopt(self, snapshot: Snapshot) -> None:
         """Answer from another snapshot of the same bundle; events that waited for its items act now.
