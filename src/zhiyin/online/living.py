@@ -17,7 +17,6 @@ from zhiyin.online.snapshot import Snapshot
 from zhiyin.pipeline.recommender import Recommender
 from zhiyin.store.event_log import EventLog
 
-
 TOGETHER = 8_192
 """Events of a long log that act at once; those that have just come are fewer."""
 
