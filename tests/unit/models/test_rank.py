@@ -208,6 +208,13 @@ def test_isotonic_keeps_the_order_and_stays_a_probability(score: np.ndarray, see
     assert (np.diff(p) >= 0).all() and p.min() >= 0 and p.max() <= 1
 
 
+def test_isotonic_takes_scores_that_hardly_differ_for_one() -> None:
+    score = np.array([1.9e-29, 0.0, -1.0, -1.0], np.float32)
+    for labels in ([1, 1, 1, 0], [0, 1, 1, 1], [1, 0, 0, 0]):
+        p = Isotonic.of(score, np.array(labels, np.float32), np.ones(4))(score)
+        assert np.isfinite(p).all() and p[0] == pytest.approx(p[1])
+
+
 def test_calibrated_keeps_the_order_of_lists_and_says_probabilities() -> None:
     inner = {"kind": "trees", "n_trees": 40, "leaves": 7}
     plain = CalibratedSpec(ranker=inner, calibrate="none").fit(TRAIN, RUN, VALIDATION).score(TEST.requests, TEST.slates)

@@ -75,6 +75,9 @@ class Isotonic:
         from sklearn.isotonic import IsotonicRegression
 
         score = np.asarray(score, np.float64)
+        # Scores that differ by nothing but the last digits of nearly zero are one score: between them no line can be drawn.
+        grain = max(float(score.std()), 1e-12) * 1e-9
+        score = np.round(score / grain) * grain
         level = IsotonicRegression(y_min=0, y_max=1).fit_transform(score, labels, sample_weight=weights)
         _, step = np.unique(level, return_inverse=True)
         worth = np.maximum(np.bincount(step, weights), 1e-12)
