@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rows import Row, cpu_used_s, show, write
+from rows import Row, cpu_used_s, estimated, show, write
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.sources import open_source
-from zhiyin.evaluate.bootstrap import estimate
 from zhiyin.models.follow import FollowSpec
 from zhiyin.online.circle import Circle
 from zhiyin.online.people import People
@@ -105,19 +104,14 @@ def measured(data: Dataset) -> list[Row]:
         found = recall(data, left, lost, chosen)
         ms = 1e3 * (cpu_used_s() - before) / max(len(found), 1)
         plain = recall(data, left, lost, None)
-        rows.append(_row(f"{name}{what}", "recall@10", found))
-        rows.append(_row(f"{name}{what}", "gain over popularity", found - plain))
+        rows.append(estimated("follow", f"{name}{what}", "recall@10", found))
+        rows.append(estimated("follow", f"{name}{what}", "gain over popularity", found - plain))
         rows.append(Row("follow", f"{name}{what}", "cpu_ms", ms, ms, ms, len(found), "ms"))
-        rows.append(_row(f"{name}{what}, popularity", "recall@10", plain))
+        rows.append(estimated("follow", f"{name}{what}, popularity", "recall@10", plain))
         if not what:
             alone = chosen.model_copy(update={"taste": 0.0, "known": 0.0})
-            rows.append(_row(f"{name}, links alone", "recall@10", recall(data, left, lost, alone)))
+            rows.append(estimated("follow", f"{name}, links alone", "recall@10", recall(data, left, lost, alone)))
     return rows
-
-
-def _row(case: str, metric: str, values: np.ndarray) -> Row:
-    e = estimate(values)
-    return Row("follow", case, metric, e.value, e.low, e.high, e.n)
 
 
 def main() -> None:

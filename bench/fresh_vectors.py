@@ -18,14 +18,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import svds
 
-from rows import Row, show, write
+from rows import Row, estimated, show, write
 from zhiyin.base.arrays import Ragged
 from zhiyin.data.dataset import Dataset
 from zhiyin.data.requests import Histories, Requests
 from zhiyin.data.run import Run, silent
 from zhiyin.data.sources import open_source
 from zhiyin.data.truth import Truth, ndcg_at
-from zhiyin.evaluate.bootstrap import estimate
 from zhiyin.models.registry import spec_of
 from zhiyin.models.retrieve.factors import Factors
 from zhiyin.models.retrieve.profile import profile_matrix
@@ -113,8 +112,7 @@ def measured(name: str, *, choosing: bool) -> Iterable[Row]:
 
 
 def _row(case: str, metric: str, values: np.ndarray) -> Row:
-    e = estimate(values[~np.isnan(values)])
-    return Row("fresh_vectors", case, metric, e.value, e.low, e.high, e.n)
+    return estimated("fresh_vectors", case, metric, values[~np.isnan(values)])
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,14 @@ class Row:
     high: float
     n: int
     unit: str = ""
+
+
+def estimated(bench: str, case: str, metric: str, values: np.ndarray) -> Row:
+    """The mean of values per request, with its bootstrap interval."""
+    from zhiyin.evaluate.bootstrap import estimate  # not for benches that only send requests
+
+    e = estimate(values)
+    return Row(bench, case, metric, e.value, e.low, e.high, e.n)
 
 
 def cpu_used_s() -> float:

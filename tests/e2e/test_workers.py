@@ -18,10 +18,6 @@ from typing import Any
 import psutil
 import pytest
 
-from zhiyin.data.run import Run, silent
-from zhiyin.models.registry import spec_of
-from zhiyin.pipeline.recommender import Recommender
-from zhiyin.testing.small import small_world
 from zhiyin.testing.wire import connected, read_answer, request
 
 LIMIT_S = 60.0
@@ -75,11 +71,10 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = small_world("time")
-    run = Run(report=silent)
-    recommender = Recommender(spec_of("transitions").fit(data, run), spec_of("popular").fit(data, run), data)
-    return recommender.save(tmp_path_factory.mktemp("workers") / "shop")
+def folder(trained_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workers") / "shop"
+    folder.symlink_to(trained_shop)
+    return folder
 
 
 @pytest.fixture(scope="module")

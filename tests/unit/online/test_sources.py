@@ -16,8 +16,6 @@ from typer.testing import CliRunner
 
 from zhiyin.base.errors import ConfigError, MissingDataError, MissingExtraError, StoreError, ZhiyinError
 from zhiyin.cli.app import app
-from zhiyin.data.run import Run, silent
-from zhiyin.models.registry import spec_of
 from zhiyin.online.bulk import Imported, Kind
 from zhiyin.online.bulk_formats import RowRead
 from zhiyin.online.sources.kafka import KafkaSource, KafkaStream
@@ -26,10 +24,8 @@ from zhiyin.online.sources.pull import ServerSink, TenantSink, pull
 from zhiyin.online.sources.source import Source, read_source
 from zhiyin.online.stores import Stores
 from zhiyin.online.tenant import live_folder
-from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.run import open_server
 from zhiyin.serve.settings import Settings
-from zhiyin.testing.small import small_world
 
 ORDER = {
     "id": 7, "paid_at": "2024-05-01T10:00:00Z", "customer": {"id": 42}, "status": "paid",
@@ -41,17 +37,9 @@ ROW = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = small_world("time")
-    run = Run(report=silent)
-    recommender = Recommender(spec_of("transitions").fit(data, run), spec_of("popular").fit(data, run), data)
-    return recommender.save(tmp_path_factory.mktemp("sources") / "shop")
-
-
 @pytest.fixture
-def folder(trained: Path, tmp_path: Path) -> Path:
-    (tmp_path / "shop").symlink_to(trained)
+def folder(trained_shop: Path, tmp_path: Path) -> Path:
+    (tmp_path / "shop").symlink_to(trained_shop)
     return tmp_path / "shop"
 
 

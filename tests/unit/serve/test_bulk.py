@@ -11,28 +11,16 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
-from zhiyin.data.run import Run, silent
-from zhiyin.models.registry import spec_of
-from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.run import open_server
 from zhiyin.serve.settings import Settings
-from zhiyin.testing.small import small_world
 
 SETTINGS = Settings(deadline_ms=2_000)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = small_world("time")
-    run = Run(report=silent)
-    recommender = Recommender(spec_of("transitions").fit(data, run), spec_of("popular").fit(data, run), data)
-    return recommender.save(tmp_path_factory.mktemp("bulk") / "shop")
-
-
 @pytest.fixture
-def client(trained: Path, tmp_path: Path) -> Iterator[TestClient]:
+def client(trained_shop: Path, tmp_path: Path) -> Iterator[TestClient]:
     folder = tmp_path / "shop"
-    folder.symlink_to(trained)
+    folder.symlink_to(trained_shop)
     with TestClient(open_server([folder], SETTINGS)[1]) as client:
         yield client
 
@@ -95,7 +83,7 @@ def test_events_are_taken_row_by_row_and_count_once(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_what_was_exported_is_imported_the_same(trained: Path, client: TestClient, tmp_path: Path, form: str) -> None:
+def test_what_was_exported_is_imported_the_same(trained_shop: Path, client: TestClient, tmp_path: Path, form: str) -> None:
     batch = [
         {"event_id": f"e{i}", "user": None if i % 2 else "ü,1", "session": "s", "item": "i1", "value": i / 3, "context": {"page": 'a"b'}}
         for i in range(5)
@@ -107,7 +95,7 @@ def test_what_was_exported_is_imported_the_same(trained: Path, client: TestClien
     client.put("/v1/shop/relations/a/follows/b", json={"why": "a,b"})
     other = tmp_path / "copy" / "shop"
     other.parent.mkdir()
-    other.symlink_to(trained)
+    other.symlink_to(trained_shop)
     with TestClient(open_server([other], SETTINGS)[1]) as copy:
         for kind, n in (("events", 5), ("items", 30), ("users", 3), ("relations", 1)):
             given = client.get(f"/v1/shop/export/{kind}", params={"format": form})
@@ -150,9 +138,9 @@ def test_a_file_that_cannot_be_read_says_how_far_it_came(client: TestClient, for
     assert client.get("/v1/shop/users/v1").status_code == (200 if b"v1" in content else 404)
 
 
-def test_a_file_beyond_the_limit_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_a_file_beyond_the_limit_is_refused(trained_shop: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
-    folder.symlink_to(trained)
+    folder.symlink_to(trained_shop)
     with TestClient(open_server([folder], Settings(max_import_mb=0.001))[1]) as client:
         assert client.post("/v1/shop/import/users", content=b"{}\n" * 1_000).status_code == 413
         assert client.post("/v1/shop/import/users", content=iter([b"{}\n" * 1_000])).status_code == 413

@@ -11,15 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from zhiyin.base.errors import ConfigError, StoreError
-from zhiyin.data.run import Run, silent
-from zhiyin.models.registry import spec_of
 from zhiyin.online.bell import RedisBell
 from zhiyin.online.following import Follower
 from zhiyin.online.stores import Stores
-from zhiyin.pipeline.recommender import Recommender
 from zhiyin.serve.run import kept, open_server
 from zhiyin.serve.settings import Settings
-from zhiyin.testing.small import small_world
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -30,11 +26,10 @@ def wait_for(what: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = small_world("time")
-    run = Run(report=silent)
-    recommender = Recommender(spec_of("transitions").fit(data, run), spec_of("popular").fit(data, run), data)
-    return recommender.save(tmp_path_factory.mktemp("tail") / "shop")
+def folder(trained_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tail") / "shop"
+    folder.symlink_to(trained_shop)
+    return folder
 
 
 @pytest.fixture
